@@ -1,0 +1,1 @@
+"""Distributed locks, coordination and a replicated key-value store."""

@@ -1,0 +1,1 @@
+"""The replicated key-value machine: pure, deterministic, the same on every node."""

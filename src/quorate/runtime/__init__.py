@@ -1,0 +1,1 @@
+"""The only floor that touches the real world: files, sockets, clocks and threads."""
