@@ -149,7 +149,7 @@ def test_a_follower_behind_the_log_gets_the_snapshot() -> None:
     network.run_until(lambda: len(network.values(behind)) == 31)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(200))
 def test_safety_holds_under_faults_and_everything_heals(seed: int) -> None:
     network = Network(seed, size=3 if seed % 2 else 5)
     rng = network.random
@@ -178,11 +178,13 @@ def test_safety_holds_under_faults_and_everything_heals(seed: int) -> None:
                 leader.step(Transfer(network.now, 0))
         network.run(rng.randrange(120) * MILLISECOND)
     network.heal()
-    network.run_until(lambda: (found := network.leader()) is not None and found.raft.ready)
-    leader = network.elect()
-    network.propose(leader, 10**6)
-    network.run_until(
-        lambda: all(b"1000000" in network.values(node) for node in network.nodes.values())
-    )
+    # A proposal may meet a leader that is just handing over, so it is made until it is seen.
+    for _ in range(20):
+        network.propose(network.elect(), 10**6)
+        network.run(500 * MILLISECOND)
+        if all(b"1000000" in network.values(node) for node in network.nodes.values()):
+            break
+    network.run(1000 * MILLISECOND)
     histories = {tuple(network.values(node)) for node in network.nodes.values()}
     assert len(histories) == 1
+    assert b"1000000" in histories.pop()
