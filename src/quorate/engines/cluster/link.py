@@ -1,0 +1,263 @@
+"""The one connection of a client, always to the leader, and the requests that wait on it.
+
+Whatever waits is sent again after a reconnect: reads because they change nothing, writes
+because their session makes them exactly-once. A request ends when it is answered or when
+its deadline passes; an answer that says "not the leader" only moves the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+from quorate.runtime.scope import TaskScope
+from quorate.runtime.transport.connection import Connection
+from quorate.runtime.transport.dial import dial
+from quorate.runtime.transport.hello import PROTOCOL_VERSION, Hello, Role
+from quorate.runtime.transport.tls import ClientTls
+
+from quorate.errors import HandshakeRefused, QuorateError, Unavailable
+from quorate.kv.commands import RefusalCode
+from quorate.kv.requests import Failed, Response, WatchEvents, decode_response
+from quorate.runtime.ports import Clock, Network, Randomness
+
+SWEEP_SECONDS: Final = 0.05
+DIAL_TIMEOUT_SECONDS: Final = 1.0
+BACKOFF_SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+MOVES: Final = frozenset((RefusalCode.NOT_LEADER, RefusalCode.UNAVAILABLE))
+
+
+class Pending:
+    """One request on its way. `payload(id)` encodes it; `sent` counts the attempts."""
+
+    __slots__ = ("deadline", "fail", "id", "payload", "resend", "sent", "succeed")
+
+    def __init__(
+        self,
+        payload: Callable[[int], bytes],
+        succeed: Callable[[Response], None],
+        fail: Callable[[Pending, Failed | None], None],
+        deadline: int,
+    ) -> None:
+        self.payload = payload
+        self.succeed = succeed
+        self.fail = fail
+        self.deadline = deadline
+        self.resend = True
+        self.sent = 0
+        self.id = 0
+
+
+class Link:
+    """Finds the leader, follows it, and keeps what waits for it."""
+
+    def __init__(  # noqa: PLR0913  each is a port of the world or a part of the URL
+        self,
+        addresses: Sequence[str],
+        *,
+        network: Network,
+        clock: Clock,
+        randomness: Randomness,
+        tls: ClientTls | None,
+        scope: TaskScope,
+        frame_bytes: int,
+    ) -> None:
+        self._addresses = list(dict.fromkeys(addresses))
+        self._network = network
+        self._clock = clock
+        self._randomness = randomness
+        self._tls = tls
+        self._scope = scope
+        self._frame_bytes = frame_bytes
+        self._ids = itertools.count(1)
+        self._pending: dict[int, Pending] = {}
+        self._connection: Connection | None = None
+        self._preferred: str | None = None
+        self._connecting = False
+        self._sweeping = False
+        self._closed = False
+        self._refused: HandshakeRefused | None = None
+        self.cluster_id = 0
+        self.commit_index = 0
+        self.address = ""
+        self.on_events: Callable[[WatchEvents], None] = lambda _: None
+        self.on_connected: Callable[[], None] = lambda: None
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._connection is not None
+
+    def submit(self, pending: Pending) -> int:
+        """Send a request now or as soon as there is a connection; return its id."""
+        if self._closed:
+            raise Unavailable("the client is closed: make a new one")
+        pending.id = next(self._ids)
+        self._pending[pending.id] = pending
+        if self._connection is not None:
+            self._send(pending)
+        else:
+            self.connect()
+        if not self._sweeping:
+            self._sweeping = True
+            asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+        return pending.id
+
+    def expect(self, pending: Pending) -> None:
+        """Wait for a further answer to a request that was answered in part."""
+        self._pending[pending.id] = pending
+
+    def forget(self, request: int) -> None:
+        """Stop waiting for a request."""
+        self._pending.pop(request, None)
+
+    def post(self, payload: bytes) -> None:
+        """Send something that has no answer, if there is a connection."""
+        if self._connection is not None:
+            self._connection.send(payload)
+
+    def new_id(self) -> int:
+        """Return an id that no request has."""
+        return next(self._ids)
+
+    def connect(self) -> None:
+        """Look for the leader in the background."""
+        if not self._connecting and not self._closed:
+            self._connecting = True
+            self._scope.spawn(self._connect(), name="find-leader")
+
+    def move(self, leader: str) -> None:
+        """Leave this node for another that leads, or for any when none is known."""
+        self._preferred = leader or None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close("looking for the leader")
+        self.connect()
+
+    def close(self) -> None:
+        """Close the connection and fail what waits."""
+        self._closed = True
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close("the client closes")
+        waiting, self._pending = self._pending, {}
+        for pending in waiting.values():
+            pending.fail(pending, None)
+
+    def explain(self) -> str:
+        """Say what is known of why nobody answers."""
+        if self._refused is not None:
+            return str(self._refused)
+        nodes = ", ".join(self._addresses)
+        return f"no leader answered among {nodes}: check that a majority of the nodes is up"
+
+    def _send(self, pending: Pending) -> None:
+        assert self._connection is not None
+        pending.sent += 1
+        self._connection.send(pending.payload(pending.id))
+
+    async def _connect(self) -> None:
+        try:
+            for attempt in itertools.count():
+                for address in self._candidates():
+                    if self._closed or await self._try(address):
+                        return
+                wait = BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)]
+                await asyncio.sleep(wait * self._randomness.uniform(0.5, 1.5))
+        finally:
+            self._connecting = False
+
+    def _candidates(self) -> list[str]:
+        preferred, self._preferred = self._preferred, None
+        rest = [address for address in self._addresses if address != preferred]
+        return [preferred, *rest] if preferred else rest
+
+    async def _try(self, address: str) -> bool:
+        hello = Hello(PROTOCOL_VERSION, Role.CLIENT, self.cluster_id, 0, 0, "", b"")
+        try:
+            connection, welcome = await dial(
+                address,
+                hello,
+                network=self._network,
+                tls=self._tls,
+                on_frames=self._on_frames,
+                on_lost=self._on_lost,
+                limit=self._frame_bytes,
+                timeout=DIAL_TIMEOUT_SECONDS,
+            )
+        except HandshakeRefused as error:
+            self._refused = error
+            return False
+        except (QuorateError, OSError):
+            return False
+        if welcome.leader_address and welcome.leader_address != address:
+            connection.close("another node leads")
+            if welcome.leader_address not in self._addresses:
+                self._addresses.append(welcome.leader_address)
+            self._preferred = welcome.leader_address
+            return False
+        if not welcome.leader_address:
+            connection.close("this node knows no leader")
+            return False
+        self._refused = None
+        self.cluster_id = welcome.cluster_id
+        self.commit_index = welcome.commit_index
+        self.address = address
+        self._adopt(connection)
+        return True
+
+    def _adopt(self, connection: Connection) -> None:
+        self._connection = connection
+        self._connecting = False
+        for pending in list(self._pending.values()):
+            if pending.sent and not pending.resend:
+                del self._pending[pending.id]
+                pending.fail(pending, None)
+            else:
+                self._send(pending)
+        self.on_connected()
+
+    def _on_lost(self, connection: Connection, _: Exception | None) -> None:
+        if connection is self._connection:
+            self._connection = None
+            self._preferred = None
+            # Even without a request, watches and the next write want the leader soon.
+            self.connect()
+
+    def _on_frames(self, connection: Connection, frames: list[bytes]) -> None:
+        if connection is not self._connection:
+            return
+        for frame in frames:
+            try:
+                response = decode_response(frame)
+            except msgspec.MsgspecError:
+                connection.close("an answer that is none")
+                return
+            if type(response) is WatchEvents:
+                self.on_events(response)
+                continue
+            if type(response) is Failed and response.refusal.code in MOVES:
+                self.move(response.leader)
+                return
+            pending = self._pending.pop(response.id, None)
+            if pending is None:
+                continue
+            if type(response) is Failed:
+                pending.fail(pending, response)
+            else:
+                pending.succeed(response)
+
+    def _sweep(self) -> None:
+        """End the requests whose deadline passed; one timer serves them all."""
+        self._sweeping = False
+        now = self._clock.monotonic()
+        for request, pending in list(self._pending.items()):
+            if pending.deadline <= now:
+                del self._pending[request]
+                pending.fail(pending, None)
+        if self._pending:
+            self._sweeping = True
+            asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)

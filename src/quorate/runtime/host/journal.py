@@ -1,0 +1,85 @@
+"""Group commit: every group's appends of the time that one sync takes share the next one.
+
+The order of submissions is kept. A failed write or sync is fatal and never retried; a full
+disk is retried, since nothing of that batch was written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from quorate.errors import DiskFull, StorageError
+from quorate.runtime.ports import Background
+from quorate.runtime.wal import GroupWrite, Wal
+
+DISK_FULL_RETRY_SECONDS = 0.5
+
+
+class Journal:
+    """Appends to the log in the background and reports each completion on the loop."""
+
+    def __init__(
+        self,
+        wal: Wal,
+        background: Background,
+        *,
+        on_fatal: Callable[[BaseException], None],
+        on_disk_full: Callable[[], None],
+    ) -> None:
+        self._wal = wal
+        self._background = background
+        self._on_fatal = on_fatal
+        self._on_disk_full = on_disk_full
+        self._writes: list[GroupWrite] = []
+        self._callbacks: list[Callable[[], None]] = []
+        self._wake = asyncio.Event()
+        self._closed = False
+        self.disk_full = False
+        self.syncs = 0
+
+    def submit(self, write: GroupWrite, done: Callable[[], None]) -> None:
+        """Append `write` with the next batch; `done` is called once it is on disk."""
+        self._writes.append(write)
+        self._callbacks.append(done)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Append until closed."""
+        while not self._closed:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._writes and not self._closed:
+                writes, self._writes = self._writes, []
+                callbacks, self._callbacks = self._callbacks, []
+                if not await self._append(writes):
+                    return
+                for done in callbacks:
+                    done()
+
+    async def release(self, group: int, below_index: int) -> None:
+        """Let segments go that only hold what a snapshot replaced."""
+        await self._background.run(self._wal.release, group, below_index)
+
+    def close(self) -> None:
+        """Stop after the append under way."""
+        self._closed = True
+        self._wake.set()
+
+    async def _append(self, writes: list[GroupWrite]) -> bool:
+        while not self._closed:
+            try:
+                await self._background.run(self._wal.append, writes)
+            except DiskFull:
+                if not self.disk_full:
+                    self.disk_full = True
+                    self._on_disk_full()
+                await asyncio.sleep(DISK_FULL_RETRY_SECONDS)
+            except (StorageError, OSError) as error:
+                self._on_fatal(error)
+                return False
+            else:
+                self.disk_full = False
+                self.syncs += 1
+                return True
+        return False
