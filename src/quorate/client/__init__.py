@@ -1,0 +1,7 @@
+"""The face: `AsyncClient` and `Client`, equal in reach."""
+
+from quorate.client.asynchronous import AsyncClient
+from quorate.client.kv import AsyncKV
+from quorate.client.synchronous import KV, Client, SyncLock
+
+__all__ = ["KV", "AsyncClient", "AsyncKV", "Client", "SyncLock"]

@@ -1,0 +1,65 @@
+"""`AsyncClient`: URL → engine, and the layers as attributes."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Final, Self
+
+from quorate.client.kv import AsyncKV
+from quorate.client.urls import open_store, resolve_url
+from quorate.recipes.leases import LeaseKeeper
+from quorate.recipes.lock import DEFAULT_TTL_SECONDS, Lock, Turns
+from quorate.runtime.scope import TaskScope
+from quorate.runtime.transport.tls import TlsConfig
+from quorate.runtime.world import RealClock
+from quorate.store.port import Store
+
+TIMEOUT_SECONDS: Final = 10.0
+
+
+class AsyncClient:
+    """A client of the store behind `url`. Make it inside a running event loop.
+
+    `timeout` (seconds) bounds every call, over all retries and failovers. Close it when
+    done, or use it as an async context manager: that revokes its leases.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        tls: TlsConfig | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> None:
+        self.url = resolve_url(url)
+        self._store = open_store(self.url, tls=tls, timeout=timeout)
+        self._scope = TaskScope()
+        self._keeper = LeaseKeeper(self._store, RealClock(), self._scope)
+        self._turns = Turns()
+        self.kv = AsyncKV(self._store)
+
+    @property
+    def store(self) -> Store:
+        """The Store port, for layers of one's own."""
+        return self._store
+
+    def lock(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> Lock:
+        """Return a lock; others wait at most `ttl` seconds for a holder that died."""
+        return Lock(self._store, self._keeper, self._turns, self._scope, name, ttl=ttl)
+
+    async def close(self) -> None:
+        """Revoke leases, end watches, close connections."""
+        await self._keeper.close()
+        await self._scope.close()
+        await self._store.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()

@@ -1,0 +1,352 @@
+"""The distributed lock: first come first served, fenced, and felt when it is lost.
+
+The key is `<name>/<lease in hex>`, so that etcd's own locks and these exclude each other on
+one cluster. Whoever has the lowest create revision under `<name>/` holds the lock, and that
+revision is the fencing token: it rises with every holder, over the cluster's whole life.
+A waiter watches only the key before its own, so a release wakes one waiter.
+
+Tasks of one client share its lease, hence its key: they take turns among themselves first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Final
+
+from quorate.errors import (
+    InvalidRequest,
+    LeaseNotFound,
+    LockError,
+    LockLost,
+    LockNotHeld,
+    LockTimeout,
+    QuorateError,
+)
+from quorate.recipes.leases import LeaseKeeper, SharedLease
+from quorate.runtime.scope import TaskScope
+from quorate.store.compare import create_revision
+from quorate.store.port import Store
+from quorate.store.types import (
+    Content,
+    Delete,
+    Direction,
+    Get,
+    KeyValue,
+    Put,
+    Range,
+    RangeOrder,
+    RangeResult,
+    WatchRequest,
+    prefix_end,
+)
+
+DEFAULT_TTL_SECONDS: Final = 10.0
+
+
+class HeldLock:
+    """What a holder has in hand: the fencing token, and the news when the lock is lost."""
+
+    def __init__(self, name: str, key: bytes, token: int, lease: SharedLease) -> None:
+        self.name = name
+        self.token = token
+        self._key = key
+        self._lease = lease
+
+    @property
+    def lost(self) -> bool:
+        """Whether the lock can no longer be proven: another may hold it."""
+        return not self._lease.proven
+
+    @property
+    def key(self) -> bytes:
+        """The key that stands for the holder, for conditions in a commit of one's own."""
+        return self._key
+
+    @property
+    def remaining(self) -> float:
+        """How long the lock can still be trusted without a renewal, in seconds."""
+        return self._lease.remaining
+
+    def check(self) -> None:
+        """Raise LockLost unless the lock can be proven at this moment."""
+        if self.lost:
+            raise LockLost(
+                f"the lock {self.name!r} (token {self.token}) can no longer be proven: "
+                "stop writing, another may hold it"
+            )
+
+    async def wait_lost(self) -> None:
+        """Return when the lock can no longer be proven."""
+        await self._lease.lost.wait()
+
+
+class Turns:
+    """Who of one client's tasks may use its key for a lock: one at a time, in order."""
+
+    def __init__(self) -> None:
+        self._locks: dict[bytes, tuple[asyncio.Lock, int]] = {}
+
+    async def enter(self, key: bytes) -> None:
+        """Wait for one's turn."""
+        lock, users = self._locks.get(key, (asyncio.Lock(), 0))
+        self._locks[key] = (lock, users + 1)
+        try:
+            await lock.acquire()
+        except BaseException:
+            self._leave(key)
+            raise
+
+    def exit(self, key: bytes) -> None:
+        """Let the next one have its turn."""
+        self._locks[key][0].release()
+        self._leave(key)
+
+    def taken(self, key: bytes) -> bool:
+        """Whether somebody has the turn now."""
+        return key in self._locks and self._locks[key][0].locked()
+
+    def _leave(self, key: bytes) -> None:
+        lock, users = self._locks[key]
+        if users == 1:
+            del self._locks[key]
+        else:
+            self._locks[key] = (lock, users - 1)
+
+
+class Lock:
+    """A named lock. `async with lock as held:` cancels the body when the lock is lost.
+
+    A `Lock` object is used by one task at a time; make one per use. `ttl` (seconds) is how
+    long others wait for a holder that died.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        keeper: LeaseKeeper,
+        turns: Turns,
+        scope: TaskScope,
+        name: str,
+        *,
+        ttl: float = DEFAULT_TTL_SECONDS,
+    ) -> None:
+        if not name:
+            raise InvalidRequest("a lock needs a name")
+        if ttl <= 0:
+            raise InvalidRequest(f"a lock's ttl is a positive number of seconds, not {ttl}")
+        self._store = store
+        self._keeper = keeper
+        self._turns = turns
+        self._scope = scope
+        self._name = name
+        self._prefix = name.encode() + b"/"
+        self._ttl = ttl
+        self._held: HeldLock | None = None
+        self._owner: asyncio.Task[object] | None = None
+        self._guard: asyncio.Task[None] | None = None
+        self._cancelled_body = False
+
+    @property
+    def held(self) -> HeldLock | None:
+        """What is held now, or None."""
+        return self._held
+
+    async def acquire(self, *, timeout: float | None = None) -> HeldLock:  # noqa: ASYNC109  a deadline of the lock, with an error of its own
+        """Wait for the lock and return what is held.
+
+        Raises LockTimeout when it was not free within `timeout` seconds; no waiter stays
+        behind, also when the caller is cancelled.
+        """
+        if self._held is not None:
+            raise LockError(f"this object holds {self._name!r} already: make one per use")
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._acquire()
+        except TimeoutError as error:
+            if isinstance(error, LockTimeout):
+                raise
+            raise LockTimeout(
+                f"the lock {self._name!r} was not free within {timeout} s: "
+                "wait longer, or find out who holds it"
+            ) from error
+
+    async def try_acquire(self) -> HeldLock | None:
+        """Take the lock if it is free now, without waiting; None when it is not."""
+        if self._held is not None:
+            raise LockError(f"this object holds {self._name!r} already: make one per use")
+        lease = await self._keeper.lease(self._ttl)
+        key = self._key(lease)
+        if self._turns.taken(key):
+            return None
+        await self._turns.enter(key)
+        try:
+            revision, first = await self._queue(key, lease)
+            if first:
+                return self._hold(key, revision, lease)
+            await self._withdraw(key, revision)
+        except BaseException:
+            self._give_up(key)
+            raise
+        self._turns.exit(key)
+        return None
+
+    async def release(self) -> None:
+        """Give the lock back; only one's own, and only once."""
+        held, self._held = self._held, None
+        if held is None:
+            raise LockNotHeld(f"the lock {self._name!r} is not held by this object")
+        if held.lost:
+            # Nobody may be there to answer; the lease's end releases the lock anyhow.
+            self._give_up(held.key)
+            return
+        try:
+            await self._withdraw(held.key, held.token)
+        finally:
+            self._turns.exit(held.key)
+
+    async def __aenter__(self) -> HeldLock:
+        held = await self.acquire()
+        self._owner = asyncio.current_task()
+        self._cancelled_body = False
+        self._guard = self._scope.spawn(self._watch_over(held), name="lock-guard")
+        return held
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        held, guard, owner = self._held, self._guard, self._owner
+        self._guard = self._owner = None
+        if guard is not None:
+            guard.cancel()
+        lost = self._cancelled_body
+        if lost and owner is not None:
+            owner.uncancel()
+        if held is None:
+            return
+        try:
+            await self.release()
+        except QuorateError:
+            # The lease ends by itself; what the body raised matters more.
+            if error is None and not held.lost:
+                raise
+        if lost and (error is None or isinstance(error, asyncio.CancelledError)):
+            raise LockLost(
+                f"the lock {self._name!r} (token {held.token}) was lost while it was held: "
+                "its body was cancelled, another may hold it"
+            ) from error
+
+    async def _watch_over(self, held: HeldLock) -> None:
+        await held.wait_lost()
+        if self._owner is not None and self._held is held:
+            self._cancelled_body = True
+            self._owner.cancel()
+
+    async def _acquire(self) -> HeldLock:
+        while True:
+            lease = await self._keeper.lease(self._ttl)
+            key = self._key(lease)
+            await self._turns.enter(key)
+            try:
+                held = await self._acquire_with(key, lease)
+            except BaseException:
+                self._give_up(key)
+                raise
+            if held is not None:
+                return held
+            self._turns.exit(key)
+
+    async def _acquire_with(self, key: bytes, lease: SharedLease) -> HeldLock | None:
+        """Queue, wait, and take the lock; None: the lease ended meanwhile, begin anew."""
+        try:
+            revision, first = await self._queue(key, lease)
+        except LeaseNotFound:
+            lease.lost.set()
+            return None
+        try:
+            while not first:
+                first = await self._wait_for_turn(key, revision)
+        except LockLost:
+            return None
+        if not lease.proven:
+            return None
+        return self._hold(key, revision, lease)
+
+    def _key(self, lease: SharedLease) -> bytes:
+        return self._prefix + b"%x" % lease.id
+
+    def _hold(self, key: bytes, token: int, lease: SharedLease) -> HeldLock:
+        self._held = HeldLock(self._name, key, token, lease)
+        return self._held
+
+    async def _queue(self, key: bytes, lease: SharedLease) -> tuple[int, bool]:
+        """Create the waiter's key; return its create revision and whether it is the first."""
+        oldest = Range(
+            start=self._prefix,
+            end=prefix_end(self._prefix),
+            limit=1,
+            order=RangeOrder.CREATE_REVISION,
+            content=Content.KEYS,
+        )
+        result = await self._store.commit(
+            when=[create_revision(key) == 0],
+            then=[Put(key, b"", lease.id), Get(key), oldest],
+            otherwise=[Get(key), Get(key), oldest],
+        )
+        own, first = result.results[1], result.results[2]
+        assert isinstance(own, KeyValue)
+        assert isinstance(first, RangeResult)
+        return own.create_revision, first.items[0].key == key
+
+    async def _wait_for_turn(self, key: bytes, revision: int) -> bool:
+        """Wait until the key before one's own is gone; tell whether one is first now."""
+        # Both reads share one quorum round where the engine has one; the own key is looked
+        # at last, so that a lease that ended meanwhile is never taken for a held lock.
+        query = Range(
+            start=self._prefix,
+            end=prefix_end(self._prefix),
+            limit=1,
+            order=RangeOrder.CREATE_REVISION,
+            direction=Direction.DESCENDING,
+            content=Content.KEYS,
+            max_create_revision=revision - 1,
+        )
+        before, own = await asyncio.gather(self._store.range(query), self._store.get(key))
+        if own is None or own.create_revision != revision:
+            raise LockLost("the waiter's lease ended")
+        if not before.items:
+            return True
+        await self._gone(before.items[0].key, before.revision)
+        return False
+
+    async def _gone(self, key: bytes, revision: int) -> None:
+        watch = self._store.watch(WatchRequest(key, from_revision=revision + 1))
+        try:
+            async for batch in watch:
+                if any(event.kind for event in batch.events):
+                    return
+        finally:
+            await watch.close()
+
+    async def _withdraw(self, key: bytes, revision: int) -> None:
+        """Delete one's own key, and never another's that has the same name by now."""
+        await self._store.commit(when=[create_revision(key) == revision], then=[Delete(key)])
+
+    def _give_up(self, key: bytes) -> None:
+        """Remove one's own waiter while the caller's own cancellation goes on.
+
+        The turn ends only after that, so that the next task does not find the old key.
+        """
+        self._scope.spawn(self._forget(key), name="lock-withdraw")
+
+    async def _forget(self, key: bytes) -> None:
+        try:
+            await self._store.delete(key)
+        except QuorateError:
+            # The lease ends the waiter where the cluster can't be asked.
+            return
+        finally:
+            self._turns.exit(key)
