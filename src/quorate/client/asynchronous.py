@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from types import TracebackType
 from typing import Final, Self
 
@@ -15,6 +16,7 @@ from quorate.runtime.world import RealClock
 from quorate.store.port import Store
 
 TIMEOUT_SECONDS: Final = 10.0
+logger = logging.getLogger("quorate.client")
 
 
 class AsyncClient:
@@ -33,7 +35,7 @@ class AsyncClient:
     ) -> None:
         self.url = resolve_url(url)
         self._store = open_store(self.url, tls=tls, timeout=timeout)
-        self._scope = TaskScope()
+        self._scope = TaskScope(_failed)
         self._keeper = LeaseKeeper(self._store, RealClock(), self._scope)
         self._turns = Turns()
         self.kv = AsyncKV(self._store)
@@ -63,3 +65,7 @@ class AsyncClient:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+
+def _failed(name: str, error: BaseException) -> None:
+    logger.error("%s failed", name, exc_info=error)

@@ -26,7 +26,9 @@ BATCH_FORMAT: Final = 1
 """The version of this encoding; a node refuses entries of a later one."""
 
 
-class Enqueue(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=30):
+class Enqueue(
+    msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True, tag=30
+):
     """Create `<prefix><revision as 16 hex digits>`, after every earlier one of the prefix."""
 
     prefix: bytes
@@ -34,32 +36,42 @@ class Enqueue(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=30):
     lease: int = 0
 
 
-class GrantLease(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=31):
+class GrantLease(
+    msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True, tag=31
+):
     """Create a lease; `id` is chosen by the proposer, nonzero and below 2**63."""
 
     id: int
     ttl_ms: int
 
 
-class RevokeLease(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=32):
+class RevokeLease(
+    msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True, tag=32
+):
     """End a lease and delete its keys, because a client asked."""
 
     id: int
 
 
-class Compact(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=33):
+class Compact(
+    msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True, tag=33
+):
     """Forget versions replaced at or before `revision`."""
 
     revision: int
 
 
-class ExpireLeases(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=34):
+class ExpireLeases(
+    msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True, tag=34
+):
     """The leader's: end each lease (id, generation) whose generation is still that."""
 
     leases: tuple[tuple[int, int], ...]
 
 
-class CheckpointLeases(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=35):
+class CheckpointLeases(
+    msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True, tag=35
+):
     """The leader's: remember (id, remaining ms), so that it survives a change of leader.
 
     Each checkpoint raises the lease's generation.
@@ -68,7 +80,9 @@ class CheckpointLeases(msgspec.Struct, array_like=True, frozen=True, gc=False, t
     leases: tuple[tuple[int, int], ...]
 
 
-class ExpireSessions(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=36):
+class ExpireSessions(
+    msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True, tag=36
+):
     """The leader's: forget each session (id, index of its last write) that wrote nothing since."""
 
     sessions: tuple[tuple[int, int], ...]

@@ -2,11 +2,13 @@
 
 Everything above this file gets its files, clock, randomness and background work through
 these protocols, so that a simulated world can stand in for the real one. The real
-implementations are in `world.py`.
+implementations are in `world.py` and `network.py`.
 """
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
@@ -97,3 +99,40 @@ class Randomness(Protocol):
 
     def uniform(self, low: float, high: float) -> float:
         """Return a number between `low` and `high`."""
+
+
+class Listening(Protocol):
+    """Something that accepts connections until it is closed."""
+
+    @property
+    def port(self) -> int:
+        """The port that was bound, also when 0 was asked for."""
+
+    def close(self) -> None:
+        """Accept no more; connections that were accepted live on."""
+
+
+class Network(Protocol):
+    """Byte streams. Each connection is an `asyncio.Protocol` that the factory makes.
+
+    A transport must offer `write`, `writelines`, `close`, `abort`, `pause_reading`,
+    `resume_reading`, `set_write_buffer_limits`, `get_write_buffer_size` and `get_extra_info`.
+    """
+
+    async def connect(
+        self,
+        factory: Callable[[], asyncio.Protocol],
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        """Connect and return after `connection_made`; raises OSError."""
+
+    async def listen(
+        self,
+        factory: Callable[[], asyncio.Protocol],
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+    ) -> Listening:
+        """Accept connections; port 0 means any free one. Raises OSError."""

@@ -6,6 +6,9 @@ bytes here; the client's face accepts text and encodes it as UTF-8.
 
 Revisions follow etcd's: the store starts at revision 1, every commit that changes
 something adds 1, and whatever it changes carries that revision.
+
+Operations forbid unknown fields: a node that skipped what it does not know would apply the
+same log entry differently from one that knows it.
 """
 
 from __future__ import annotations
@@ -68,14 +71,18 @@ class Content(enum.IntEnum):
     """No items, only their number."""
 
 
-class Get(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=10):
+class Get(
+    msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True, tag=10
+):
     """Read one key, now or (`revision` > 0) as it was."""
 
     key: bytes
     revision: int = 0
 
 
-class Range(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=11):
+class Range(
+    msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True, tag=11
+):
     """Read the keys in [start, end), now or as they were.
 
     An empty `end` means no upper bound. `limit` 0 means the store's page limit. The minima
@@ -95,7 +102,9 @@ class Range(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=11):
     max_create_revision: int = 0
 
 
-class Put(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=12):
+class Put(
+    msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True, tag=12
+):
     """Write one key; `lease` 0 detaches it from any lease."""
 
     key: bytes
@@ -103,13 +112,17 @@ class Put(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=12):
     lease: int = 0
 
 
-class Delete(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=13):
+class Delete(
+    msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True, tag=13
+):
     """Delete one key."""
 
     key: bytes
 
 
-class DeleteRange(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=14):
+class DeleteRange(
+    msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True, tag=14
+):
     """Delete the keys in [start, end); an empty `end` means no upper bound."""
 
     start: bytes
@@ -135,7 +148,7 @@ class CompareOperator(enum.IntEnum):
     GREATER = 3
 
 
-class Compare(msgspec.Struct, array_like=True, frozen=True, gc=False):
+class Compare(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True):
     """One condition of a commit.
 
     With `end`, the condition must hold for every key in [key, end) (empty: no upper bound).
@@ -149,7 +162,9 @@ class Compare(msgspec.Struct, array_like=True, frozen=True, gc=False):
     end: bytes | None = None
 
 
-class Commit(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=15):
+class Commit(
+    msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True, tag=15
+):
     """If every condition holds do `then`, else `otherwise`: atomically, at one revision."""
 
     when: tuple[Compare, ...] = ()

@@ -13,19 +13,17 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
-from quorate.runtime.scope import TaskScope
-from quorate.runtime.transport.connection import Connection
-from quorate.runtime.transport.dial import dial
-from quorate.runtime.transport.hello import PROTOCOL_VERSION, Hello, Role
-from quorate.runtime.transport.tls import ClientTls
 
-from quorate.errors import HandshakeRefused, QuorateError, Unavailable
+from quorate.errors import HandshakeRefused, QuorateError, TransportError, Unavailable
 from quorate.kv.commands import RefusalCode
 from quorate.kv.requests import Failed, Response, WatchEvents, decode_response
-from quorate.runtime.ports import Clock, Network, Randomness
+from quorate.runtime.ports import Clock, Randomness
+from quorate.runtime.scope import TaskScope
+from quorate.runtime.transport.connection import Connection
+from quorate.runtime.transport.dial import Dialer
+from quorate.runtime.transport.hello import PROTOCOL_VERSION, Hello, Role
 
 SWEEP_SECONDS: Final = 0.05
-DIAL_TIMEOUT_SECONDS: Final = 1.0
 BACKOFF_SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 MOVES: Final = frozenset((RefusalCode.NOT_LEADER, RefusalCode.UNAVAILABLE))
 
@@ -54,24 +52,20 @@ class Pending:
 class Link:
     """Finds the leader, follows it, and keeps what waits for it."""
 
-    def __init__(  # noqa: PLR0913  each is a port of the world or a part of the URL
+    def __init__(
         self,
         addresses: Sequence[str],
         *,
-        network: Network,
+        dialer: Dialer,
         clock: Clock,
         randomness: Randomness,
-        tls: ClientTls | None,
         scope: TaskScope,
-        frame_bytes: int,
     ) -> None:
         self._addresses = list(dict.fromkeys(addresses))
-        self._network = network
+        self._dialer = dialer
         self._clock = clock
         self._randomness = randomness
-        self._tls = tls
         self._scope = scope
-        self._frame_bytes = frame_bytes
         self._ids = itertools.count(1)
         self._pending: dict[int, Pending] = {}
         self._connection: Connection | None = None
@@ -176,17 +170,10 @@ class Link:
         return [preferred, *rest] if preferred else rest
 
     async def _try(self, address: str) -> bool:
-        hello = Hello(PROTOCOL_VERSION, Role.CLIENT, self.cluster_id, 0, 0, "", b"")
+        hello = Hello(PROTOCOL_VERSION, Role.CLIENT, self.cluster_id)
         try:
-            connection, welcome = await dial(
-                address,
-                hello,
-                network=self._network,
-                tls=self._tls,
-                on_frames=self._on_frames,
-                on_lost=self._on_lost,
-                limit=self._frame_bytes,
-                timeout=DIAL_TIMEOUT_SECONDS,
+            connection, welcome = await self._dialer.dial(
+                address, hello, on_frames=self._on_frames, on_lost=self._on_lost
             )
         except HandshakeRefused as error:
             self._refused = error
@@ -220,7 +207,7 @@ class Link:
                 self._send(pending)
         self.on_connected()
 
-    def _on_lost(self, connection: Connection, _: Exception | None) -> None:
+    def _on_lost(self, connection: Connection, _: TransportError) -> None:
         if connection is self._connection:
             self._connection = None
             self._preferred = None

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final, TypeVar
-
-from quorate.kv.refusals import error_of
-from quorate.runtime.network import RealNetwork
-from quorate.runtime.scope import TaskScope
-from quorate.runtime.transport.tls import ClientTls
 
 from quorate.engines.cluster.link import Link, Pending
 from quorate.engines.cluster.watching import ClusterWatch, Watches
@@ -23,6 +19,7 @@ from quorate.errors import (
     Unavailable,
 )
 from quorate.kv.commands import Compact, Enqueue, GrantLease, Refusal, RevokeLease
+from quorate.kv.refusals import error_of
 from quorate.kv.requests import (
     AskMembers,
     AskStatus,
@@ -45,7 +42,12 @@ from quorate.kv.requests import (
     encode,
 )
 from quorate.protocol.raft.configuration import Change, encode_configuration
+from quorate.runtime.network import RealNetwork
 from quorate.runtime.ports import Clock, Network, Randomness
+from quorate.runtime.scope import TaskScope
+from quorate.runtime.transport.connection import ConnectionLimits
+from quorate.runtime.transport.dial import Dialer
+from quorate.runtime.transport.tls import ReloadingContext, TlsConfig
 from quorate.runtime.world import RealClock, RealRandomness
 from quorate.store.limits import Limits
 from quorate.store.port import Capabilities
@@ -69,9 +71,12 @@ from quorate.store.types import (
     WatchRequest,
 )
 
+logger = logging.getLogger("quorate.client")
 Answer = TypeVar("Answer")
 SECOND: Final = 1_000_000_000
 DEADLINE_SECONDS: Final = 10.0
+DIAL_TIMEOUT_SECONDS: Final = 1.0
+FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
 
 
 class ClusterStore:
@@ -84,7 +89,7 @@ class ClusterStore:
         self,
         addresses: Sequence[str],
         *,
-        tls: ClientTls | None = None,
+        tls: TlsConfig | None = None,
         timeout: float = DEADLINE_SECONDS,
         limits: Limits | None = None,
         network: Network | None = None,
@@ -98,15 +103,19 @@ class ClusterStore:
         self._randomness = randomness or RealRandomness()
         self._timeout = int(timeout * SECOND)
         self._loop = asyncio.get_running_loop()
-        self._scope = TaskScope()
+        self._scope = TaskScope(self._failed)
         self._link = Link(
             addresses,
-            network=network or RealNetwork(),
+            dialer=Dialer(
+                network or RealNetwork(),
+                ReloadingContext.for_client(tls) if tls else None,
+                ConnectionLimits(
+                    frame_bytes=FRAME_BYTES_MAX, handshake_seconds=DIAL_TIMEOUT_SECONDS
+                ),
+            ),
             clock=self._clock,
             randomness=self._randomness,
-            tls=tls,
             scope=self._scope,
-            frame_bytes=self._limits.frame_bytes,
         )
         self._writer = Writer(
             self._link,
@@ -281,6 +290,9 @@ class ClusterStore:
             await watch.close()
         self._link.close()
         await self._scope.close()
+
+    def _failed(self, name: str, error: BaseException) -> None:
+        logger.error("%s failed", name, exc_info=error)
 
     def _check_key(self, key: bytes) -> None:
         if not key:

@@ -13,11 +13,11 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 import msgspec
-from quorate.kv.refusals import error_of
 
 from quorate.engines.cluster.link import Link, Pending
 from quorate.errors import QuorateError
 from quorate.kv.commands import RefusalCode
+from quorate.kv.refusals import error_of
 from quorate.kv.requests import CloseWatch, Failed, OpenWatch, Response, WatchOpened, encode
 from quorate.store.types import WatchBatch, WatchRequest
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from quorate.kv.refusals import error_of
-
 from quorate.engines.cluster.link import Link, Pending
 from quorate.errors import OutcomeUnknown, QuorateError, Unavailable
 from quorate.kv.commands import (
@@ -22,6 +20,7 @@ from quorate.kv.commands import (
     decode_outcomes,
     encode_commands,
 )
+from quorate.kv.refusals import error_of
 from quorate.kv.requests import Failed, Response, Write, Written, encode
 from quorate.runtime.ports import Clock, Randomness
 from quorate.store.limits import Limits

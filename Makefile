@@ -1,0 +1,47 @@
+# Two commands do everything: `make dev` (a live cluster) and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: dev test peers verify bench lint clean
+
+dev: $(STAMP)
+	$(BIN)/quorate dev
+
+# A stock Debian lacks ensurepip, so the environment is made without pip and filled from outside.
+$(VENV)/bin/python:
+	$(PYTHON) -m venv --without-pip $(VENV)
+
+$(STAMP): $(VENV)/bin/python pyproject.toml
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/.tested: $(STAMP)
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	touch $@
+
+lint: $(VENV)/.tested
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest -n 2 --durations=10
+
+# Servers of other projects, for the benchmark and the tests against real peers.
+peers:
+	sh tools/peers.sh
+
+verify: test
+	$(BIN)/pytest -m soak
+
+bench: $(VENV)/.tested
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
+	$(BIN)/python -m benchmarks.coordination
+
+clean:
+	rm -rf $(VENV) .quorate dist build

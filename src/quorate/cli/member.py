@@ -1,0 +1,111 @@
+"""`quorate member`: who belongs to the cluster, and changing that."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import secrets
+
+from quorate.cli.options import add_connection, with_client
+from quorate.client.asynchronous import AsyncClient
+from quorate.engines.cluster import ClusterStore
+from quorate.errors import InvalidRequest, UnsupportedByEngine
+from quorate.kv.requests import MemberStatus
+from quorate.protocol.raft.configuration import AddLearner, Member, Promote, Remove
+
+
+def run(arguments: list[str]) -> int:
+    """Run one `quorate member` command."""
+    parser = argparse.ArgumentParser(prog="quorate member", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, positionals, about in (
+        ("list", (), "print the members"),
+        ("add", ("name", "address"), "add a learner; then: quorate serve --join, member promote"),
+        ("remove", ("name",), "remove a member for good"),
+        ("promote", ("name",), "let a learner vote"),
+        ("transfer", ("name",), "hand leadership to a member"),
+    ):
+        command = commands.add_parser(name, help=about, description=about)
+        for positional in positionals:
+            command.add_argument(positional)
+        add_connection(command)
+    parsed = parser.parse_args(arguments)
+    return with_client(parsed, lambda client: _COMMANDS[parsed.command](_store(client), parsed))
+
+
+def _store(client: AsyncClient) -> ClusterStore:
+    if not isinstance(client.store, ClusterStore):
+        raise UnsupportedByEngine(f"{client.url} is no cluster: only quorate:// has members")
+    return client.store
+
+
+async def _list(store: ClusterStore, arguments: argparse.Namespace) -> int:
+    members = await store.members()
+    for member in members.members:
+        leads = member.id == members.leader
+        if arguments.json:
+            row = {"id": f"{member.id:x}", "name": member.name, "address": member.address}
+            print(json.dumps({**row, "part": member.part, "leader": leads}))
+        else:
+            part = "leader" if leads else member.part
+            print(f"{member.id:016x} {member.name:<12} {member.address:<22} {part}")
+    return 0
+
+
+async def _add(store: ClusterStore, arguments: argparse.Namespace) -> int:
+    identifier = secrets.randbits(62) + 1
+    await store.change_members(AddLearner(Member(identifier, arguments.name, arguments.address)))
+    print(f"{arguments.name} is a learner: start it with quorate serve --join, then promote it")
+    return 0
+
+
+async def _remove(store: ClusterStore, arguments: argparse.Namespace) -> int:
+    member = await _find(store, arguments.name)
+    await store.change_members(Remove(member.id))
+    await _settled(store, member.id, "")
+    print(f"{arguments.name} was removed: its node can be stopped and its data deleted")
+    return 0
+
+
+async def _promote(store: ClusterStore, arguments: argparse.Namespace) -> int:
+    member = await _find(store, arguments.name)
+    await store.change_members(Promote(member.id))
+    await _settled(store, member.id, "voter")
+    print(f"{arguments.name} votes")
+    return 0
+
+
+async def _transfer(store: ClusterStore, arguments: argparse.Namespace) -> int:
+    member = await _find(store, arguments.name)
+    await store.transfer_leadership(member.id)
+    print(f"leadership goes to {arguments.name}")
+    return 0
+
+
+async def _find(store: ClusterStore, name: str) -> MemberStatus:
+    members = (await store.members()).members
+    for member in members:
+        if name in (member.name, f"{member.id:x}", f"{member.id:016x}"):
+            return member
+    known = ", ".join(member.name for member in members)
+    raise InvalidRequest(f"no member is called {name!r}: there are {known}")
+
+
+async def _settled(store: ClusterStore, identifier: int, part: str) -> None:
+    """Wait until the members show the change."""
+    while True:
+        members = (await store.members()).members
+        found = next((member.part for member in members if member.id == identifier), "")
+        if found == part:
+            return
+        await asyncio.sleep(0.05)
+
+
+_COMMANDS = {
+    "list": _list,
+    "add": _add,
+    "remove": _remove,
+    "promote": _promote,
+    "transfer": _transfer,
+}

@@ -1,0 +1,29 @@
+"""How a new node learns who it is: the cluster has it as a member already."""
+
+from __future__ import annotations
+
+from quorate.engines.cluster import ClusterStore
+from quorate.errors import ConfigurationError
+from quorate.node.config import NodeConfig
+from quorate.node.identity import FORMAT, Identity
+from quorate.protocol.raft import Configuration
+
+
+async def joined_identity(config: NodeConfig) -> Identity:
+    """Ask the cluster that `config.join` names for this node's ids.
+
+    Raises ConfigurationError when no member has this node's name, Unavailable when nobody
+    answers.
+    """
+    store = ClusterStore(config.join, tls=config.tls)
+    try:
+        members = await store.members()
+    finally:
+        await store.close()
+    for member in members.members:
+        if member.name == config.name:
+            return Identity(FORMAT, members.cluster_id, member.id, config.name, Configuration())
+    raise ConfigurationError(
+        f"the cluster has no member {config.name!r}: say "
+        f"quorate member add {config.name} {config.address} first"
+    )

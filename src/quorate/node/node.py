@@ -1,0 +1,358 @@
+"""`Node`: the composition of the real thing, and its life from start to stop.
+
+This is the only place that picks implementations. The order of starting is the order of
+trust: lock the directory, recover the disk, restore the machine, then listen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import logging
+from typing import Final
+
+import msgspec
+
+from quorate.errors import ConfigurationError, StorageError
+from quorate.kv.compaction import CompactionPolicy
+from quorate.kv.lessor import Lessor
+from quorate.kv.machine import KeyValueMachine
+from quorate.kv.requests import Status
+from quorate.kv.watches import WatchHub
+from quorate.node.config import NodeConfig, split_address
+from quorate.node.http import HttpServer
+from quorate.node.identity import Identity, first_identity, load_identity, save_identity
+from quorate.node.joining import joined_identity
+from quorate.node.leadership import Leadership
+from quorate.node.post import Post
+from quorate.node.replica import Replica
+from quorate.node.service import Service
+from quorate.protocol.raft import HardState, Message, Raft, SnapshotIdentity
+from quorate.protocol.raft.configuration import decode_configuration
+from quorate.protocol.raft.output import RoleChange
+from quorate.runtime.host import Group, Journal
+from quorate.runtime.host.snapshotting import Snapshotting
+from quorate.runtime.network import RealNetwork
+from quorate.runtime.scope import TaskScope
+from quorate.runtime.snapshots import SnapshotStore
+from quorate.runtime.transport.connection import Connection, ConnectionLimits
+from quorate.runtime.transport.dial import Dialer
+from quorate.runtime.transport.hello import (
+    PROTOCOL_VERSION,
+    Answer,
+    Hello,
+    Role,
+    Welcome,
+    judge_hello,
+)
+from quorate.runtime.transport.peers import LinkEvents, PeerLinks
+from quorate.runtime.transport.server import Listener, Reception
+from quorate.runtime.transport.tls import ReloadingContext
+from quorate.runtime.wal import RecoveredGroup, Wal
+from quorate.runtime.world import RealClock, RealFiles, RealRandomness, ThreadBackground
+from quorate.store.limits import Limits
+
+GROUP: Final = 1
+"""The group of the key-value store; others will follow."""
+VERSION: Final = importlib.metadata.version("quorate")
+FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
+
+logger = logging.getLogger("quorate.node")
+
+
+class Node:
+    """One node. `failed` is resolved when it must stop by itself, with the reason."""
+
+    def __init__(self, config: NodeConfig, limits: Limits | None = None) -> None:
+        self.config = config
+        self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self._limits = limits or Limits()
+        self._files = RealFiles()
+        self._clock = RealClock()
+        self._randomness = RealRandomness()
+        self._network = RealNetwork()
+        self._disk = ThreadBackground("quorate-log")
+        self._bulk_disk = ThreadBackground("quorate-snapshot")
+        self._scope = TaskScope(lambda _, error: self._fail(error))
+        self._machine = KeyValueMachine(self._limits)
+        self._identity: Identity
+        self._group: Group
+        self._service: Service
+        self._leadership: Leadership
+        self._links: PeerLinks
+        self._listener: Listener
+        self._journal: Journal
+        self._wal: Wal
+        self._snapshotting: Snapshotting
+        self.http = HttpServer(lambda: self.status(0), self._counters)
+        self._unlock = lambda: None
+
+    async def start(self) -> None:
+        """Recover and serve; raises ConfigurationError, StorageError or OSError."""
+        directory = self.config.data_dir
+        self._files.make_directory(directory)
+        try:
+            self._unlock = self._files.lock(f"{directory}/lock")
+        except BlockingIOError as error:
+            raise ConfigurationError(
+                f"another process uses {directory}: stop it, or choose another --data-dir"
+            ) from error
+        self._identity = await self._identify()
+        self._assemble()
+        await self._listen()
+        self._group.start()
+        logger.info("%s serves %s", self.config.name, self.config.address)
+
+    async def stop(self) -> None:
+        """Hand leadership over if need be, and stop; what was acknowledged is on disk."""
+        self._group.transfer(0)
+        self._leadership.close()
+        await self._listener.close()
+        await self._links.close()
+        await self.http.close()
+        self._group.close()
+        self._journal.close()
+        await self._scope.close()
+        self._disk.close()
+        self._bulk_disk.close()
+        self._wal.close()
+        self._unlock()
+
+    @property
+    def port(self) -> int:
+        """The port that clients and peers reach."""
+        return self._listener.port
+
+    def status(self, request: int) -> Status:
+        """Return how this node is, as the answer to a request."""
+        raft = self._group.raft
+        return Status(
+            id=request,
+            cluster_id=self._identity.cluster_id,
+            node_id=self._identity.node_id,
+            name=self.config.name,
+            role=raft.role.value,
+            term=raft.term,
+            leader=raft.leader,
+            commit_index=raft.commit_index,
+            applied_index=self._group.applied_index,
+            revision=self._machine.revision,
+            store_bytes=self._machine.size_bytes,
+            version=VERSION,
+            healthy=not self.failed.done() and not self._journal.disk_full,
+        )
+
+    async def _identify(self) -> Identity:
+        identity = load_identity(self._files, self.config.data_dir)
+        if identity is None:
+            if self.config.join:
+                identity = await joined_identity(self.config)
+            else:
+                identity = first_identity(self.config)
+            save_identity(self._files, self.config.data_dir, identity)
+        if identity.name != self.config.name:
+            raise ConfigurationError(
+                f"{self.config.data_dir} belongs to the node {identity.name!r}, not to "
+                f"{self.config.name!r}: choose another --data-dir"
+            )
+        return identity
+
+    def _assemble(self) -> None:
+        directory = self.config.data_dir
+        self._wal, groups = Wal.open(self._files, f"{directory}/wal")
+        store = SnapshotStore(self._files, f"{directory}/snapshots/{GROUP}")
+        raft, applied = self._recover(groups.get(GROUP), store)
+        self._journal = Journal(
+            self._wal,
+            self._disk,
+            on_fatal=self._fail,
+            on_disk_full=self._disk_full,
+        )
+        hub = WatchHub(self._machine)
+        post = Post(self._deliver)
+        self._group = group = Group(
+            GROUP,
+            raft,
+            Replica(self._machine),
+            journal=self._journal,
+            mailbox=post,
+            clock=self._clock,
+            applied_index=applied,
+        )
+        self._snapshotting = Snapshotting(
+            group,
+            store,
+            journal=self._journal,
+            background=self._bulk_disk,
+            scope=self._scope,
+            after_entries=self.config.snapshot_entries,
+        )
+        group.snapshots = self._snapshotting
+        self._leadership = Leadership(
+            group, self._machine, Lessor(), CompactionPolicy(self._limits)
+        )
+        self._service = Service(group, self._machine, hub, self._leadership, self.status)
+        group.on_role = self._role_changed
+        group.on_applied = self._applied
+        group.on_configuration = self._configuration_changed
+        group.on_fatal = self._fail
+        self._links = self._connect_peers(post)
+        self._post = post
+        self._scope.spawn(self._journal.run(), "journal")
+
+    def _recover(self, recovered: RecoveredGroup | None, store: SnapshotStore) -> tuple[Raft, int]:
+        """Restore the machine from the newest snapshot, and Raft from it and the log."""
+        snapshot = store.latest()
+        if store.damaged:
+            raise StorageError(
+                f"the snapshots {', '.join(store.damaged)} are damaged: remove this member and "
+                "add it anew, so that it gets the state from the others"
+            )
+        base, identity, configuration = (0, 0), None, self._identity.configuration
+        if snapshot is not None:
+            self._machine.restore(store.read_chunks(snapshot))
+            base = (snapshot.index, snapshot.term)
+            identity = SnapshotIdentity(
+                snapshot.index,
+                snapshot.term,
+                snapshot.size,
+                snapshot.checksum,
+                snapshot.configuration,
+            )
+            configuration = decode_configuration(snapshot.configuration)
+        entries = [
+            each for each in (recovered.entries if recovered else ()) if each.index > base[0]
+        ]
+        raft = Raft(
+            node=self._identity.node_id,
+            at=self._clock.monotonic(),
+            jitter=lambda: self._randomness.uniform(0.0, 1.0),
+            configuration=configuration,
+            hard_state=recovered.hard_state if recovered else HardState(),
+            base=base,
+            entries=entries,
+            snapshot=identity,
+        )
+        return raft, base[0]
+
+    def _connect_peers(self, post: Post) -> PeerLinks:
+        tls = self.config.tls
+        dialer = Dialer(
+            self._network,
+            ReloadingContext.for_client(tls) if tls else None,
+            ConnectionLimits(frame_bytes=FRAME_BYTES_MAX),
+        )
+        hello = Hello(
+            PROTOCOL_VERSION,
+            Role.PEER,
+            self._identity.cluster_id,
+            self._identity.node_id,
+            address=self.config.address,
+        )
+        events = LinkEvents(
+            on_up=lambda _: None,
+            on_down=self._group.disconnected,
+            on_error=lambda _, error: self._fail(error),
+        )
+        links = PeerLinks(dialer, hello, self._randomness, events)
+        post.connect(links)
+        links.update(self._addresses())
+        return links
+
+    async def _listen(self) -> None:
+        reception = Reception(
+            welcome=self._welcome,
+            on_open=self._opened,
+            on_peer_frames=self._peer_frames,
+            on_bulk_frames=self._peer_frames,
+            on_lost=lambda connection, _: self._service.lost(connection),
+        )
+        limits = ConnectionLimits(frame_bytes=FRAME_BYTES_MAX)
+        self._listener = Listener(self._network, reception, limits=limits)
+        host, port = split_address(self.config.listen)
+        tls = self.config.tls
+        context = ReloadingContext.for_server(tls) if tls else None
+        await self._listener.start(host, port, tls=context)
+        if self.config.http:
+            await self.http.start(*split_address(self.config.http))
+
+    def _welcome(self, hello: Hello, _: Connection) -> Answer:
+        refusal = judge_hello(
+            hello,
+            cluster_id=self._identity.cluster_id,
+            is_member=lambda node: (
+                self._group.raft.configuration.member(node) is not None
+                or not self._group.raft.configuration.members
+            ),
+        )
+        if refusal is not None:
+            return refusal
+        return Welcome(
+            PROTOCOL_VERSION,
+            self._identity.cluster_id,
+            self._identity.node_id,
+            0,
+            self._group.raft.commit_index,
+            self._service.leader_address,
+        )
+
+    def _opened(self, connection: Connection, hello: Hello) -> None:
+        if hello.role is Role.CLIENT:
+            connection.on_frames = self._service.received
+            connection.on_writable = self._service.writable_again
+            self._service.opened(connection)
+
+    def _peer_frames(self, sender: int, frames: list[bytes]) -> None:
+        try:
+            self._post.received(sender, frames)
+        except msgspec.MsgspecError:
+            logger.warning("node %x sent a message that is none of ours", sender)
+
+    def _deliver(self, sender: int, group: int, message: Message) -> None:
+        if group == GROUP:
+            self._group.receive(sender, message)
+
+    def _addresses(self) -> dict[int, str]:
+        members = self._group.raft.configuration.members
+        return {member.id: member.address for member in members}
+
+    def _configuration_changed(self) -> None:
+        self._links.update(self._addresses())
+
+    def _role_changed(self, change: RoleChange) -> None:
+        logger.info(
+            "%s is %s in term %d, leader %x",
+            self.config.name,
+            change.role.value,
+            change.term,
+            change.leader,
+        )
+        self._leadership.update()
+
+    def _applied(self) -> None:
+        self._leadership.update()
+        self._service.deliver_events()
+
+    def _disk_full(self) -> None:
+        logger.error("the disk of %s is full: writes wait, make room", self.config.data_dir)
+        self._group.transfer(0)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self.failed.done():
+            logger.critical("%s stops: %s", self.config.name, error, exc_info=error)
+            self._group.close()
+            self.failed.set_result(error)
+
+    def _counters(self) -> dict[str, float]:
+        raft = self._group.raft
+        return {
+            "term": raft.term,
+            "is_leader": float(raft.leader == self._identity.node_id),
+            "commit_index": raft.commit_index,
+            "applied_index": self._group.applied_index,
+            "store_revision": self._machine.revision,
+            "store_size_bytes": self._machine.size_bytes,
+            "log_size_bytes": self._wal.size_bytes,
+            "log_syncs_total": self._journal.syncs,
+            "connections": self._listener.connections,
+        }

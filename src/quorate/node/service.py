@@ -1,0 +1,318 @@
+"""What a node does for its clients: one dispatch by request, no task per request.
+
+A write goes into the next log entry, a linearizable read into the next quorum round; the
+answer of either is sent from the callback. Only the leader serves them, the others say who
+leads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from quorate.errors import Compacted
+from quorate.kv.commands import Envelope, Outcome, Refusal, RefusalCode, encode_outcomes
+from quorate.kv.machine import KeyValueMachine
+from quorate.kv.requests import (
+    AskMembers,
+    AskStatus,
+    ChangeMembers,
+    CloseWatch,
+    Done,
+    Failed,
+    KeepAlive,
+    KeptAlive,
+    LeaseAnswer,
+    Members,
+    MemberStatus,
+    OpenWatch,
+    ReadAll,
+    ReadDone,
+    Response,
+    SaveSnapshot,
+    SnapshotPart,
+    Status,
+    TimeToLive,
+    TransferLeadership,
+    WatchEvents,
+    WatchOpened,
+    Write,
+    Written,
+    decode_request,
+    encode,
+)
+from quorate.kv.watches import WatchHub
+from quorate.node.leadership import Leadership
+from quorate.protocol.raft import Configuration, Role
+from quorate.protocol.raft.configuration import Change
+from quorate.protocol.raft.output import RejectReason
+from quorate.runtime.host import Group, ProposalFailed
+from quorate.runtime.transport.connection import Connection
+from quorate.store.types import LeaseStatus, ReadConsistency
+
+decode_change = msgspec.msgpack.Decoder(Change).decode
+EVENT_BYTES_MAX: Final = 1024 * 1024
+
+
+class Service:
+    """The key-value service of one group on one node."""
+
+    def __init__(
+        self,
+        group: Group,
+        machine: KeyValueMachine,
+        hub: WatchHub,
+        leadership: Leadership,
+        status: Callable[[int], Status],
+    ) -> None:
+        self._group = group
+        self._machine = machine
+        self._hub = hub
+        self._leadership = leadership
+        self._status = status
+        self._connections: dict[int, Connection] = {}
+        self._subscribers: dict[Connection, int] = {}
+        self._next_subscriber = 0
+        self._handlers: dict[type, Callable[[Connection, Any], None]] = {
+            Write: self._write,
+            ReadAll: self._read,
+            KeepAlive: self._keep_alive,
+            TimeToLive: self._time_to_live,
+            OpenWatch: self._open_watch,
+            CloseWatch: self._close_watch,
+            AskMembers: self._members,
+            ChangeMembers: self._change_members,
+            TransferLeadership: self._transfer,
+            AskStatus: self._answer_status,
+            SaveSnapshot: self._save_snapshot,
+        }
+
+    def opened(self, connection: Connection) -> None:
+        """A client connected."""
+        self._next_subscriber += 1
+        self._connections[self._next_subscriber] = connection
+        self._subscribers[connection] = self._next_subscriber
+
+    def lost(self, connection: Connection) -> None:
+        """A client is gone, and its watches with it."""
+        subscriber = self._subscribers.pop(connection, 0)
+        if subscriber:
+            del self._connections[subscriber]
+            self._hub.close_subscriber(subscriber)
+
+    def received(self, connection: Connection, frames: list[bytes]) -> None:
+        """Serve what came in one turn of the loop."""
+        for frame in frames:
+            try:
+                request = decode_request(frame)
+            except msgspec.MsgspecError:
+                connection.close("a request that is none of ours")
+                return
+            self._handlers[type(request)](connection, request)
+
+    def deliver_events(self) -> None:
+        """Send the watch events that the last entries brought, to whoever can take them."""
+        for subscriber in self._hub.ready():
+            connection = self._connections[subscriber]
+            if connection.writable:
+                self._deliver(subscriber, connection)
+
+    def writable_again(self, connection: Connection) -> None:
+        """A client that was slow can take more events."""
+        subscriber = self._subscribers.get(connection, 0)
+        if subscriber:
+            self._deliver(subscriber, connection)
+
+    @property
+    def leader_address(self) -> str:
+        """Where the leader is, empty while nobody knows."""
+        member = self._group.raft.configuration.member(self._group.raft.leader)
+        return member.address if member else ""
+
+    def _deliver(self, subscriber: int, connection: Connection) -> None:
+        while connection.writable:
+            batches = self._hub.take(subscriber, EVENT_BYTES_MAX)
+            if not batches:
+                return
+            events = []
+            for watch, batch in batches:
+                if isinstance(batch, Refusal):
+                    self._send(connection, Failed(watch, batch))
+                else:
+                    events.append((watch, batch))
+            if events:
+                self._send(connection, WatchEvents(tuple(events)))
+
+    def _send(self, connection: Connection, response: Response) -> None:
+        connection.send(encode(response))
+
+    def _fail(self, connection: Connection, request: int, code: RefusalCode, message: str) -> None:
+        self._send(connection, Failed(request, Refusal(code, message), self.leader_address))
+
+    def _leads(self, connection: Connection, request: int) -> bool:
+        if self._group.raft.role is Role.LEADER:
+            return True
+        self._fail(connection, request, RefusalCode.NOT_LEADER, "this node does not lead")
+        return False
+
+    def _write(self, connection: Connection, request: Write) -> None:
+        if not self._leads(connection, request.id):
+            return
+        envelope = Envelope(
+            "",
+            0,
+            request.session,
+            request.birth,
+            request.sequence,
+            request.acked_upto,
+            request.body,
+        )
+
+        def answer(outcome: list[Outcome] | ProposalFailed) -> None:
+            if isinstance(outcome, ProposalFailed):
+                self._proposal_failed(connection, request.id, request.session, outcome)
+            else:
+                connection.send(encode(Written(request.id, encode_outcomes(outcome))))
+
+        self._group.propose(envelope, answer)
+
+    def _proposal_failed(
+        self, connection: Connection, request: int, session: int, failure: ProposalFailed
+    ) -> None:
+        if failure.placed and not session:
+            code, message = RefusalCode.OUTCOME_UNKNOWN, f"{failure}: it may have happened"
+        elif failure.reason is RejectReason.OVERLOADED:
+            code, message = RefusalCode.UNAVAILABLE, str(failure)
+        else:
+            code, message = RefusalCode.NOT_LEADER, str(failure)
+        self._fail(connection, request, code, message)
+
+    def _read(self, connection: Connection, request: ReadAll) -> None:
+        if request.consistency is ReadConsistency.STALE:
+            self._answer_read(connection, request)
+            return
+
+        def ready(confirmed: bool) -> None:  # noqa: FBT001  the group's answer
+            if confirmed:
+                self._answer_read(connection, request)
+            else:
+                self._fail(connection, request.id, RefusalCode.NOT_LEADER, "leadership changed")
+
+        if self._leads(connection, request.id):
+            self._group.read(ready)
+
+    def _answer_read(self, connection: Connection, request: ReadAll) -> None:
+        results = self._machine.read(request.operations)
+        self._send(connection, ReadDone(request.id, tuple(results)))
+
+    def _keep_alive(self, connection: Connection, request: KeepAlive) -> None:
+        """Renew, but answer only after a quorum round that began after the request came.
+
+        A deposed leader, which gets no such round, can't prolong a lease.
+        """
+        if not self._leads(connection, request.id):
+            return
+
+        def ready(confirmed: bool) -> None:  # noqa: FBT001  the group's answer
+            if not confirmed:
+                self._fail(connection, request.id, RefusalCode.NOT_LEADER, "leadership changed")
+                return
+            self._leadership.renew(
+                request.leases,
+                lambda ttls: self._send(connection, KeptAlive(request.id, tuple(ttls))),
+                lambda failure: self._proposal_failed(connection, request.id, 1, failure),
+            )
+
+        self._group.read(ready)
+
+    def _time_to_live(self, connection: Connection, request: TimeToLive) -> None:
+        if not self._leads(connection, request.id):
+            return
+
+        def ready(confirmed: bool) -> None:  # noqa: FBT001  the group's answer
+            if not confirmed:
+                self._fail(connection, request.id, RefusalCode.NOT_LEADER, "leadership changed")
+                return
+            found: LeaseStatus | None = self._leadership.status(request.lease)
+            if found is None:
+                message = f"lease {request.lease:x} ended, or never was"
+                self._fail(connection, request.id, RefusalCode.LEASE_NOT_FOUND, message)
+            else:
+                self._send(connection, LeaseAnswer(request.id, found))
+
+        self._group.read(ready)
+
+    def _open_watch(self, connection: Connection, request: OpenWatch) -> None:
+        def ready(confirmed: bool) -> None:  # noqa: FBT001  the group's answer
+            subscriber = self._subscribers.get(connection, 0)
+            if not subscriber:
+                return
+            if not confirmed:
+                self._fail(connection, request.id, RefusalCode.NOT_LEADER, "leadership changed")
+                return
+            try:
+                revision = self._hub.open(subscriber, request.id, request.request)
+            except Compacted as error:
+                refusal = Refusal(RefusalCode.COMPACTED, str(error), error.compact_revision)
+                self._send(connection, Failed(request.id, refusal))
+                return
+            self._send(connection, WatchOpened(request.id, revision))
+            self._deliver(subscriber, connection)
+
+        # "Now" must not lie before what the client has already seen elsewhere.
+        if self._leads(connection, request.id):
+            self._group.read(ready)
+
+    def _close_watch(self, connection: Connection, request: CloseWatch) -> None:
+        subscriber = self._subscribers.get(connection, 0)
+        if subscriber:
+            self._hub.close(subscriber, request.id)
+
+    def _members(self, connection: Connection, request: AskMembers) -> None:
+        raft = self._group.raft
+        configuration = raft.configuration
+        members = tuple(
+            MemberStatus(member.id, member.name, member.address, _part(configuration, member.id))
+            for member in configuration.members
+        )
+        cluster_id = self._status(0).cluster_id
+        self._send(connection, Members(request.id, cluster_id, raft.leader, members))
+
+    def _change_members(self, connection: Connection, request: ChangeMembers) -> None:
+        if not self._leads(connection, request.id):
+            return
+        try:
+            change = decode_change(request.change)
+        except msgspec.MsgspecError:
+            self._fail(connection, request.id, RefusalCode.INVALID_REQUEST, "no change of members")
+            return
+
+        def answer(outcome: object) -> None:
+            if not isinstance(outcome, ProposalFailed):
+                self._send(connection, Done(request.id))
+            elif outcome.placed:
+                message = f"{outcome}: look at the members before trying again"
+                self._fail(connection, request.id, RefusalCode.OUTCOME_UNKNOWN, message)
+            else:
+                self._fail(connection, request.id, RefusalCode.MEMBERSHIP_REFUSED, str(outcome))
+
+        self._group.change(change, answer)
+
+    def _transfer(self, connection: Connection, request: TransferLeadership) -> None:
+        if self._leads(connection, request.id):
+            self._group.transfer(request.target)
+            self._send(connection, Done(request.id))
+
+    def _answer_status(self, connection: Connection, request: AskStatus) -> None:
+        self._send(connection, self._status(request.id))
+
+    def _save_snapshot(self, connection: Connection, request: SaveSnapshot) -> None:
+        for chunk in self._machine.capture():
+            self._send(connection, SnapshotPart(request.id, chunk))
+        self._send(connection, SnapshotPart(request.id, b""))
+
+
+def _part(configuration: Configuration, node: int) -> str:
+    return "learner" if node in configuration.learners else "voter"

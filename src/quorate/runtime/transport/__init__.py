@@ -1,0 +1,1 @@
+"""Framed, bounded, optionally mutually authenticated connections between nodes and clients."""
