@@ -1,1 +1,84 @@
-"""Distributed locks, coordination and a replicated key-value store."""
+"""Distributed locks, coordination and a replicated key-value store, in one `pip install`.
+
+`AsyncClient(url)` and `Client(url)` are equal in reach. The URL says which engine answers:
+`memory:` in this process, `quorate://host:port,...` a cluster of Quorate nodes.
+"""
+
+from quorate.client import AsyncClient, Client
+from quorate.client.kv import delete, get, put
+from quorate.errors import (
+    Compacted,
+    ConfigurationError,
+    FutureRevision,
+    InvalidRequest,
+    LeaseExists,
+    LeaseNotFound,
+    LimitExceeded,
+    LockError,
+    LockLost,
+    LockNotHeld,
+    LockTimeout,
+    MembershipRefused,
+    OutcomeUnknown,
+    QuorateError,
+    QuotaExceeded,
+    Refused,
+    Unavailable,
+    UnsupportedByEngine,
+)
+from quorate.store import (
+    CommitResult,
+    DeleteResult,
+    Event,
+    EventKind,
+    Grant,
+    KeyValue,
+    RangeResult,
+    ReadConsistency,
+    WatchDetail,
+    create_revision,
+    lease,
+    mod_revision,
+    value,
+    version,
+)
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "CommitResult",
+    "Compacted",
+    "ConfigurationError",
+    "DeleteResult",
+    "Event",
+    "EventKind",
+    "FutureRevision",
+    "Grant",
+    "InvalidRequest",
+    "KeyValue",
+    "LeaseExists",
+    "LeaseNotFound",
+    "LimitExceeded",
+    "LockError",
+    "LockLost",
+    "LockNotHeld",
+    "LockTimeout",
+    "MembershipRefused",
+    "OutcomeUnknown",
+    "QuorateError",
+    "QuotaExceeded",
+    "RangeResult",
+    "ReadConsistency",
+    "Refused",
+    "Unavailable",
+    "UnsupportedByEngine",
+    "WatchDetail",
+    "create_revision",
+    "delete",
+    "get",
+    "lease",
+    "mod_revision",
+    "put",
+    "value",
+    "version",
+]

@@ -15,7 +15,6 @@ from typing import Final
 
 from quorate.cli.options import add_connection, with_client
 from quorate.client.asynchronous import AsyncClient
-from quorate.errors import LockLost
 
 EXIT_LOST: Final = 75
 GRACE_SECONDS: Final = 2.0
@@ -63,15 +62,14 @@ async def _run_locked(
     lost.add_done_callback(lambda done: None if done.cancelled() else _end(process))
     try:
         code = await process.wait()
-        if held.lost:
-            raise LockLost
-    except LockLost:
-        message = f"quorate: the lock {arguments.name!r} was lost, the command was ended"
-        print(message, file=sys.stderr)
-        return EXIT_LOST
+        was_lost = held.lost
     finally:
         lost.cancel()
         await lock.release()
+    if was_lost:
+        message = f"quorate: the lock {arguments.name!r} was lost, the command was ended"
+        print(message, file=sys.stderr)
+        return EXIT_LOST
     return code if code >= 0 else 128 - code
 
 

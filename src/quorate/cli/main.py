@@ -30,6 +30,7 @@ COMMANDS: Final = {
 EXIT_FAILED: Final = 1
 EXIT_MISUSE: Final = 2
 EXIT_UNAVAILABLE: Final = 3
+EXIT_INTERRUPTED: Final = 130
 
 
 def main() -> None:
@@ -49,16 +50,22 @@ def run(arguments: list[str]) -> int:
     if command is None:
         print(f"quorate: there is no command {arguments[0]!r}: see quorate --help", file=sys.stderr)
         return EXIT_MISUSE
+    return _run_command(command[0], arguments[1:])
+
+
+def _run_command(module: str, arguments: list[str]) -> int:
+    """Run a command; what it raises becomes one line and an exit code."""
+    code = EXIT_FAILED
     try:
-        code: int = importlib.import_module(command[0]).run(arguments[1:])
+        code = importlib.import_module(module).run(arguments)
     except (Unavailable, OutcomeUnknown, LockTimeout) as error:
-        return _fail(error, EXIT_UNAVAILABLE)
+        code = _fail(error, EXIT_UNAVAILABLE)
     except (ConfigurationError, InvalidRequest) as error:
-        return _fail(error, EXIT_MISUSE)
+        code = _fail(error, EXIT_MISUSE)
     except QuorateError as error:
-        return _fail(error, EXIT_FAILED)
+        code = _fail(error, EXIT_FAILED)
     except KeyboardInterrupt:
-        return 130
+        code = EXIT_INTERRUPTED
     return code
 
 

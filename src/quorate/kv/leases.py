@@ -37,7 +37,7 @@ class LeaseTable:
     def __init__(self) -> None:
         self._leases: dict[int, Lease] = {}
         self._keys: dict[int, dict[bytes, None]] = {}
-        self._touched: dict[int, None] | None = None
+        self._touched: dict[int, bool] | None = None
 
     def __len__(self) -> int:
         return len(self._leases)
@@ -60,7 +60,8 @@ class LeaseTable:
     def grant(self, lease: int, ttl_ms: int, index: int) -> None:
         """Add a lease whose id is free."""
         self.load(Lease(lease, ttl_ms, 0, index))
-        self.touch(lease)
+        if self._touched is not None:
+            self._touched[lease] = True
 
     def load(self, lease: Lease) -> None:
         """Add a lease as a snapshot has it."""
@@ -98,7 +99,7 @@ class LeaseTable:
     def touch(self, lease: int) -> None:
         """Tell the leader's clock, if it listens, that something was decided about a lease."""
         if self._touched is not None:
-            self._touched[lease] = None
+            self._touched.setdefault(lease, False)
 
     def listen(self) -> None:
         """Start to collect the ids of leases about which something is decided."""
@@ -108,10 +109,10 @@ class LeaseTable:
         """Stop collecting."""
         self._touched = None
 
-    def take_touched(self) -> list[int]:
-        """Return the ids collected since the last call."""
+    def take_touched(self) -> list[tuple[int, bool]]:
+        """Return the ids collected since the last call, each with whether it was granted."""
         if not self._touched:
             return []
-        touched = list(self._touched)
+        touched = list(self._touched.items())
         self._touched.clear()
         return touched

@@ -29,13 +29,13 @@ _ERRORS: Final[dict[RefusalCode, type[QuorateError]]] = {
     RefusalCode.LEASE_NOT_FOUND: LeaseNotFound,
     RefusalCode.LEASE_EXISTS: LeaseExists,
     RefusalCode.QUOTA_EXCEEDED: QuotaExceeded,
-    RefusalCode.SESSION_EXPIRED: OutcomeUnknown,
     RefusalCode.MEMBERSHIP_REFUSED: MembershipRefused,
     RefusalCode.UNAUTHENTICATED: Unauthenticated,
     RefusalCode.NOT_LEADER: NotLeader,
     RefusalCode.UNAVAILABLE: Unavailable,
     RefusalCode.STORAGE: DiskFull,
     RefusalCode.OUTCOME_UNKNOWN: OutcomeUnknown,
+    RefusalCode.SESSION_EXPIRED: OutcomeUnknown,
 }
 
 
@@ -44,3 +44,18 @@ def error_of(refusal: Refusal) -> QuorateError:
     if refusal.code is RefusalCode.COMPACTED:
         return Compacted(refusal.message, refusal.detail)
     return _ERRORS[refusal.code](refusal.message)
+
+
+def refusal_of(error: QuorateError) -> Refusal:
+    """Return the refusal that carries an error to where `error_of` raises it again.
+
+    The most particular class that has a code decides; one that has none is invalid input.
+    """
+    message = str(error)
+    if isinstance(error, Compacted):
+        return Refusal(RefusalCode.COMPACTED, message, error.compact_revision)
+    for kind in type(error).__mro__:
+        for code, known in _ERRORS.items():
+            if known is kind:
+                return Refusal(code, message)
+    return Refusal(RefusalCode.INVALID_REQUEST, message)

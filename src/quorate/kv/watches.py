@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from quorate.errors import Compacted
+from quorate.errors import Compacted, InvalidRequest
 from quorate.kv.commands import Refusal
 from quorate.kv.intervals import RangeMap
 from quorate.kv.machine import KeyValueMachine
@@ -92,14 +92,14 @@ class WatchHub:
     def open(self, subscriber: int, watch: int, request: WatchRequest) -> int:
         """Open a watch and return the first revision that it may deliver.
 
-        Raises `Compacted` when the history since `from_revision` is gone, and ValueError when
-        the subscriber has a watch of that number, or the request names no key.
+        Raises `Compacted` when the history since `from_revision` is gone, and `InvalidRequest`
+        when the subscriber has a watch of that number, or the request names no key.
         """
         watches = self._subscribers.get(subscriber, {})
         if watch in watches:
-            raise ValueError(f"watch {watch} is open already")
+            raise InvalidRequest(f"watch {watch} is open already")
         if not request.key and request.end is None:
-            raise ValueError("the key to watch is empty")
+            raise InvalidRequest("the key to watch is empty")
         current = self._machine.revision
         start = request.from_revision if request.from_revision > 0 else current + 1
         if start <= self._machine.compact_revision:
@@ -118,18 +118,16 @@ class WatchHub:
 
     def close(self, subscriber: int, watch: int) -> None:
         """Close a watch; what it had waiting is dropped. Fine when there is none."""
-        watches = self._subscribers.get(subscriber)
-        closed = watches.pop(watch, None) if watches is not None else None
-        if closed is None:
-            return
-        if not watches:
-            del self._subscribers[subscriber]
-        self._forget(closed)
+        closed = self._subscribers.get(subscriber, {}).get(watch)
+        if closed is not None:
+            self._end(closed)
+            self._not_ready(closed)
 
     def close_subscriber(self, subscriber: int) -> None:
         """Close all watches of a subscriber."""
         for watch in self._subscribers.pop(subscriber, {}).values():
-            self._forget(watch)
+            self._unindex(watch)
+            self._not_ready(watch)
 
     def publish(self, revision: int, changes: Sequence[KeyValue]) -> None:
         """Queue one revision's changes for the watches that asked for them."""
@@ -168,8 +166,9 @@ class WatchHub:
         """Return what is ready for a subscriber: (watch, batch), about `max_bytes` of it.
 
         The watches take turns. A refusal (COMPACTED, with the compact revision as its detail)
-        means that the watch ended there. The list can be empty while the subscriber stays
-        ready: the next call goes on looking.
+        means that the watch ended there. A watch that is behind gets a progress mark for a
+        slice of history that held nothing for it, so the list is empty only when nothing is
+        ready.
         """
         waiting = self._ready.get(subscriber)
         taken: list[tuple[int, WatchBatch | Refusal]] = []
@@ -184,16 +183,15 @@ class WatchHub:
                     looked_through += _LOOK_COST + looked
                 else:
                     taken.append((watch.id, looked))
-                    self._subscribers[subscriber].pop(watch.id)
-                    self._unindex(watch)
+                    self._end(watch)
                     continue
+                if watch.behind and not watch.queue:
+                    taken.append((watch.id, WatchBatch(watch.behind - 1)))
             max_bytes = _drain(watch, max_bytes, taken)
             if watch.queue or watch.behind:
                 waiting[watch.id] = watch
         if not waiting:
             del self._ready[subscriber]
-        if subscriber in self._subscribers and not self._subscribers[subscriber]:
-            del self._subscribers[subscriber]
         return taken
 
     def progress(self, subscriber: int) -> list[tuple[int, int]]:
@@ -289,8 +287,14 @@ class WatchHub:
         watch.behind = 0 if reached >= machine.revision else reached + 1
         return len(changes)
 
-    def _forget(self, watch: _Watch) -> None:
+    def _end(self, watch: _Watch) -> None:
+        watches = self._subscribers[watch.subscriber]
+        del watches[watch.id]
+        if not watches:
+            del self._subscribers[watch.subscriber]
         self._unindex(watch)
+
+    def _not_ready(self, watch: _Watch) -> None:
         waiting = self._ready.get(watch.subscriber)
         if waiting is None:
             return

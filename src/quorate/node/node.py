@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import logging
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -85,7 +86,7 @@ class Node:
         self._wal: Wal
         self._snapshotting: Snapshotting
         self.http = HttpServer(lambda: self.status(0), self._counters)
-        self._unlock = lambda: None
+        self._unlock: Callable[[], None] = _nothing
 
     async def start(self) -> None:
         """Recover and serve; raises ConfigurationError, StorageError or OSError."""
@@ -159,7 +160,9 @@ class Node:
 
     def _assemble(self) -> None:
         directory = self.config.data_dir
-        self._wal, groups = Wal.open(self._files, f"{directory}/wal")
+        self._wal, groups = Wal.open(
+            self._files, f"{directory}/wal", salt=self._randomness.bits(32)
+        )
         store = SnapshotStore(self._files, f"{directory}/snapshots/{GROUP}")
         raft, applied = self._recover(groups.get(GROUP), store)
         self._journal = Journal(
@@ -356,3 +359,7 @@ class Node:
             "log_syncs_total": self._journal.syncs,
             "connections": self._listener.connections,
         }
+
+
+def _nothing() -> None:
+    """What is to be unlocked before anything was locked."""

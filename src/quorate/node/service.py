@@ -48,7 +48,7 @@ from quorate.node.leadership import Leadership
 from quorate.protocol.raft import Configuration, Role
 from quorate.protocol.raft.configuration import Change
 from quorate.protocol.raft.output import RejectReason
-from quorate.runtime.host import Group, ProposalFailed
+from quorate.runtime.host import Group, ProposalFailed, ReadAnswer
 from quorate.runtime.transport.connection import Connection
 from quorate.store.types import LeaseStatus, ReadConsistency
 
@@ -194,8 +194,8 @@ class Service:
             self._answer_read(connection, request)
             return
 
-        def ready(confirmed: bool) -> None:  # noqa: FBT001  the group's answer
-            if confirmed:
+        def ready(outcome: ReadAnswer) -> None:
+            if outcome is ReadAnswer.READY:
                 self._answer_read(connection, request)
             else:
                 self._fail(connection, request.id, RefusalCode.NOT_LEADER, "leadership changed")
@@ -215,8 +215,8 @@ class Service:
         if not self._leads(connection, request.id):
             return
 
-        def ready(confirmed: bool) -> None:  # noqa: FBT001  the group's answer
-            if not confirmed:
+        def ready(outcome: ReadAnswer) -> None:
+            if outcome is ReadAnswer.LOST:
                 self._fail(connection, request.id, RefusalCode.NOT_LEADER, "leadership changed")
                 return
             self._leadership.renew(
@@ -231,8 +231,8 @@ class Service:
         if not self._leads(connection, request.id):
             return
 
-        def ready(confirmed: bool) -> None:  # noqa: FBT001  the group's answer
-            if not confirmed:
+        def ready(outcome: ReadAnswer) -> None:
+            if outcome is ReadAnswer.LOST:
                 self._fail(connection, request.id, RefusalCode.NOT_LEADER, "leadership changed")
                 return
             found: LeaseStatus | None = self._leadership.status(request.lease)
@@ -245,11 +245,11 @@ class Service:
         self._group.read(ready)
 
     def _open_watch(self, connection: Connection, request: OpenWatch) -> None:
-        def ready(confirmed: bool) -> None:  # noqa: FBT001  the group's answer
+        def ready(outcome: ReadAnswer) -> None:
             subscriber = self._subscribers.get(connection, 0)
             if not subscriber:
                 return
-            if not confirmed:
+            if outcome is ReadAnswer.LOST:
                 self._fail(connection, request.id, RefusalCode.NOT_LEADER, "leadership changed")
                 return
             try:

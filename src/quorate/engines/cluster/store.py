@@ -314,7 +314,7 @@ class ClusterStore:
                 lambda request: ReadAll(request, consistency, (operation,)), ReadDone
             )
             result = answer.results[0]
-            if type(result) is Refusal:
+            if isinstance(result, Refusal):
                 raise error_of(result)
             return result
         future = self._loop.create_future()

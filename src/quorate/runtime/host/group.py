@@ -7,6 +7,7 @@ reads that arrive in one turn of the loop share one log entry and one quorum rou
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -52,6 +53,15 @@ class ProposalFailed(Exception):  # noqa: N818  a condition between host and ser
         self.placed = placed
 
 
+class ReadAnswer(enum.Enum):
+    """What became of a linearizable read's wait."""
+
+    READY = enum.auto()
+    """Read the machine now."""
+    LOST = enum.auto()
+    """Leadership changed: ask the new leader."""
+
+
 Answer = Callable[[Any], None]
 """Called once, with an outcome or with a ProposalFailed."""
 
@@ -69,7 +79,7 @@ class Snapshots(Protocol):
 class Group:
     """A Raft node, its machine, and those who wait for either."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the ports of the world arrive one by one
         self,
         number: int,
         raft: Raft,
@@ -86,7 +96,7 @@ class Group:
         self.applied_index = applied_index
         self.applied_term = 0
         self.snapshots: Snapshots | None = None
-        self.on_role: Callable[[RoleChange], None] = lambda change: None
+        self.on_role: Callable[[RoleChange], None] = lambda _: None
         self.on_applied: Callable[[], None] = lambda: None
         self.on_configuration: Callable[[], None] = lambda: None
         self.on_fatal: Callable[[BaseException], None] = _raise
@@ -100,10 +110,10 @@ class Group:
         self._waiting: dict[int, Sequence[Answer]] = {}
         self._placed: dict[int, tuple[int, Sequence[Answer]]] = {}
         self._gathered: list[tuple[Any, Answer]] = []
-        self._gathered_reads: list[Callable[[bool], None]] = []
+        self._gathered_reads: list[Callable[[ReadAnswer], None]] = []
         self._flush_scheduled = False
-        self._contexts: dict[int, list[Callable[[bool], None]]] = {}
-        self._unapplied_reads: deque[tuple[int, list[Callable[[bool], None]]]] = deque()
+        self._contexts: dict[int, list[Callable[[ReadAnswer], None]]] = {}
+        self._unapplied_reads: deque[tuple[int, list[Callable[[ReadAnswer], None]]]] = deque()
         self._to_apply: deque[Entry] = deque()
         self._apply_scheduled = False
         self._closed = False
@@ -128,8 +138,8 @@ class Group:
         self._gathered.append((submission, answer))
         self._schedule_flush()
 
-    def read(self, answer: Callable[[bool], None]) -> None:
-        """Call `answer(True)` once a linearizable read may run here, `answer(False)` if not."""
+    def read(self, answer: Callable[[ReadAnswer], None]) -> None:
+        """Tell `answer` once a linearizable read may run here, or that it can't."""
         self._gathered_reads.append(answer)
         self._schedule_flush()
 
@@ -164,17 +174,8 @@ class Group:
             self._mailbox.post(node, self.number, message)
         if output.persist is not None:
             self._persist(output.persist)
-        for placed in output.placed:
-            self._placed[placed.index] = (placed.term, self._waiting.pop(placed.ticket, ()))
-        for rejected in output.rejected:
-            failure = ProposalFailed(rejected.reason, rejected.message, placed=False)
-            for answer in self._waiting.pop(rejected.ticket, ()):
-                answer(failure)
-        for context in output.failed_reads:
-            for ready in self._contexts.pop(context, ()):
-                ready(False)
-        for read in output.reads:
-            self._unapplied_reads.append((read.index, self._contexts.pop(read.context, [])))
+        self._answer_proposals(output)
+        self._answer_reads(output)
         if self.snapshots is not None:
             self.snapshots.absorb(output)
         if output.configuration_changed:
@@ -185,6 +186,21 @@ class Group:
         if (self._to_apply or self._unapplied_reads) and not self._apply_scheduled:
             self._apply()
         self._set_timer(output.deadline)
+
+    def _answer_proposals(self, output: Output) -> None:
+        for placed in output.placed:
+            self._placed[placed.index] = (placed.term, self._waiting.pop(placed.ticket, ()))
+        for rejected in output.rejected:
+            failure = ProposalFailed(rejected.reason, rejected.message, placed=False)
+            for answer in self._waiting.pop(rejected.ticket, ()):
+                answer(failure)
+
+    def _answer_reads(self, output: Output) -> None:
+        for context in output.failed_reads:
+            for ready in self._contexts.pop(context, ()):
+                ready(ReadAnswer.LOST)
+        for read in output.reads:
+            self._unapplied_reads.append((read.index, self._contexts.pop(read.context, [])))
 
     def _persist(self, persist: Persist) -> None:
         write = GroupWrite(
@@ -227,7 +243,7 @@ class Group:
                 break
         while self._unapplied_reads and self._unapplied_reads[0][0] <= self.applied_index:
             for ready in self._unapplied_reads.popleft()[1]:
-                ready(True)
+                ready(ReadAnswer.READY)
         self.on_applied()
         if self._gathered:
             self._schedule_flush()

@@ -56,6 +56,16 @@ class Journal:
                     return
                 for done in callbacks:
                     done()
+                await self._prepare()
+
+    async def mark(self, group: int, index: int, term: int) -> None:
+        """Note in the log that a snapshot is on disk, so that what it replaces may go."""
+        done = asyncio.get_running_loop().create_future()
+        self.submit(
+            GroupWrite(group=group, snapshot=(index, term)),
+            lambda: None if done.done() else done.set_result(None),
+        )
+        await done
 
     async def release(self, group: int, below_index: int) -> None:
         """Let segments go that only hold what a snapshot replaced."""
@@ -65,6 +75,17 @@ class Journal:
         """Stop after the append under way."""
         self._closed = True
         self._wake.set()
+
+    async def _prepare(self) -> None:
+        """Make a slice of the next segment ready, so that no append waits for all of it."""
+        if not self._wal.prepared:
+            try:
+                await self._background.run(self._wal.prepare_next)
+            except DiskFull:
+                # The append that needs the segment reports it.
+                return
+            except (StorageError, OSError) as error:
+                self._on_fatal(error)
 
     async def _append(self, writes: list[GroupWrite]) -> bool:
         while not self._closed:

@@ -69,10 +69,10 @@ class Snapshotting:
         core = self._group.raft.core
         since = core.snapshot.index if core.snapshot else 0
         grown = entry.index - since >= self._after_entries
-        if not self._taking and (grown or core.log.size_bytes > 2 * SNAPSHOT_AFTER_BYTES):
-            if entry.index > since:
-                self._taking = True
-                self._scope.spawn(self._take(), name="snapshot-take")
+        large = core.log.size_bytes > SNAPSHOT_AFTER_BYTES and entry.index - since > self._catch_up
+        if (grown or large) and not self._taking:
+            self._taking = True
+            self._scope.spawn(self._take(), name="snapshot-take")
 
     async def take(self) -> SnapshotMeta:
         """Take a snapshot now and return what was written."""
@@ -94,6 +94,7 @@ class Snapshotting:
         written = await self._write(meta, chunks)
         keep_from = max(index + 1 - self._catch_up, 1)
         group.step(SnapshotTaken(group.now, _identity(written), keep_from))
+        await self._journal.mark(group.number, index, term)
         await self._journal.release(group.number, group.raft.core.log.first_index)
         await self._background.run(self._store.prune)
         return written

@@ -1,0 +1,180 @@
+"""Three real nodes, killed without mercy: nothing acknowledged is lost, nothing done twice."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+import quorate
+from quorate.cli.processes import LocalCluster
+
+pytestmark = pytest.mark.system
+
+
+async def kill_leader(cluster: LocalCluster) -> None:
+    leader = await cluster.ready()
+    leader.kill()
+
+
+async def keep_killing(cluster: LocalCluster, rounds: int) -> None:
+    """Kill the leader and start it again, as often as asked, always after a new one serves."""
+    for _ in range(rounds):
+        leader = await cluster.ready()
+        leader.kill()
+        await cluster.ready()
+        leader.start()
+        async with asyncio.timeout(20):
+            while await leader.status() is None:
+                await asyncio.sleep(0.05)
+
+
+def test_what_the_readme_shows(cluster: LocalCluster) -> None:
+    async def body() -> None:
+        async with quorate.AsyncClient(cluster.url) as client:
+            await client.kv.put("greeting", "hello")
+            found = await client.kv.get("greeting")
+            assert found is not None
+            assert found.value == b"hello"
+            async with client.lock("orders/42", ttl=10) as held:
+                assert held.token > found.revision
+                assert not held.lost
+            async with client.kv.watch("greeting", from_revision=found.revision) as events:
+                async for event in events:
+                    assert event.kv.value == b"hello"
+                    break
+
+    asyncio.run(body())
+
+
+def test_the_blocking_client_does_the_same(cluster: LocalCluster) -> None:
+    with quorate.Client(cluster.url) as client:
+        revision = client.kv.put("greeting", "hello")
+        found = client.kv.get("greeting")
+        assert found is not None
+        assert found.revision == revision
+        with client.lock("orders/42", ttl=10) as held:
+            held.check()
+        with client.kv.watch("greeting", from_revision=revision) as events:
+            assert next(events).kv.value == b"hello"
+
+
+def test_writes_retried_through_leader_kills_happen_once(cluster: LocalCluster) -> None:
+    async def body() -> None:
+        async with quorate.AsyncClient(cluster.url, timeout=30) as client:
+            keys = [f"once/{number}" for number in range(1000)]
+            killing = asyncio.ensure_future(keep_killing(cluster, 3))
+            revisions = []
+            for start in range(0, len(keys), 10):
+                revisions += await asyncio.gather(
+                    *(client.kv.put(key, "x") for key in keys[start : start + 10])
+                )
+                if start < 900:
+                    await asyncio.sleep(0.02)
+            await killing
+            page = await client.kv.range(prefix="once/")
+            assert page.count == 1000
+            assert [item.version for item in page.items] == [1] * 1000
+            assert sorted(item.mod_revision for item in page.items) == sorted(revisions)
+
+    asyncio.run(body())
+
+
+def test_a_counter_under_the_lock_is_exact_while_leaders_die(cluster: LocalCluster) -> None:
+    async def worker(tokens: list[int], rounds: int) -> None:
+        async with quorate.AsyncClient(cluster.url, timeout=30) as client:
+            for _ in range(rounds):
+                async with client.lock("counter", ttl=5) as held:
+                    found = await client.kv.get("count")
+                    count = int(found.value) if found else 0
+                    await client.kv.put("count", str(count + 1))
+                    tokens.append(held.token)
+
+    async def body() -> None:
+        tokens: list[int] = []
+        killing = asyncio.ensure_future(keep_killing(cluster, 3))
+        await asyncio.gather(*(worker(tokens, 25) for _ in range(8)))
+        await killing
+        async with quorate.AsyncClient(cluster.url) as client:
+            found = await client.kv.get("count")
+            assert found is not None
+            assert int(found.value) == 200
+        assert tokens == sorted(set(tokens)), "tokens strictly increase"
+
+    asyncio.run(body())
+
+
+def test_all_nodes_killed_at_once_keep_every_acknowledged_write(cluster: LocalCluster) -> None:
+    async def body() -> None:
+        acknowledged: list[str] = []
+
+        async def writer(client: quorate.AsyncClient, name: int) -> None:
+            for number in range(10_000):
+                key = f"{name}/{number}"
+                await client.kv.put(key, "x")
+                acknowledged.append(key)
+
+        async with quorate.AsyncClient(cluster.url, timeout=2) as client:
+            writers = [asyncio.ensure_future(writer(client, name)) for name in range(16)]
+            while len(acknowledged) < 2000:
+                await asyncio.sleep(0.01)
+            for node in cluster.nodes:
+                node.kill()
+            await asyncio.gather(*writers, return_exceptions=True)
+        cluster.start()
+        await cluster.ready()
+        async with quorate.AsyncClient(cluster.url) as client:
+            for key in acknowledged:
+                assert await client.kv.get(key) is not None, f"{key} was acknowledged and is gone"
+
+    asyncio.run(body())
+
+
+def test_a_watch_misses_nothing_through_a_failover(cluster: LocalCluster) -> None:
+    async def body() -> None:
+        async with quorate.AsyncClient(cluster.url, timeout=30) as client:
+            stream = client.kv.watch(prefix="w/", from_revision=1)
+            killing = asyncio.ensure_future(keep_killing(cluster, 2))
+            expected = [await client.kv.put(f"w/{n}", str(n)) for n in range(200)]
+            await killing
+            seen: list[int] = []
+            async with asyncio.timeout(20):
+                async for event in stream:
+                    seen.append(event.kv.revision)
+                    if len(seen) == len(expected):
+                        break
+            assert seen == expected
+            await stream.close()
+
+    asyncio.run(body())
+
+
+def test_a_holder_that_dies_is_followed_after_its_ttl(cluster: LocalCluster) -> None:
+    async def body() -> None:
+        async with quorate.AsyncClient(cluster.url) as other:
+            client = quorate.AsyncClient(cluster.url)
+            held = await client.lock("mine", ttl=2).acquire()
+            assert await other.lock("mine", ttl=2).try_acquire() is None
+            # The holder's process is gone without a word: no release, no revoke.
+            await client.store.close()
+            taken = await other.lock("mine", ttl=2).acquire(timeout=20)
+            assert taken.token > held.token
+
+    asyncio.run(body())
+
+
+def test_garbage_sent_to_the_port_harms_nobody(cluster: LocalCluster) -> None:
+    host, port = cluster.nodes[0].address.split(":")
+    for garbage in (b"GET / HTTP/1.1\r\n\r\n", b"QUORATE1\xff\xff\xff\xff", bytes(5000)):
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(garbage)
+    with quorate.Client(cluster.url) as client:
+        client.kv.put("still", "there")
+
+
+def test_an_over_large_value_is_refused_and_changes_nothing(cluster: LocalCluster) -> None:
+    with quorate.Client(cluster.url) as client:
+        with pytest.raises(quorate.LimitExceeded, match="split it"):
+            client.kv.put("big", bytes(2 * 1024 * 1024))
+        assert client.kv.get("big") is None
