@@ -13,11 +13,6 @@ from quorate.cli.processes import LocalCluster
 pytestmark = pytest.mark.system
 
 
-async def kill_leader(cluster: LocalCluster) -> None:
-    leader = await cluster.ready()
-    leader.kill()
-
-
 async def keep_killing(cluster: LocalCluster, rounds: int) -> None:
     """Kill the leader and start it again, as often as asked, always after a new one serves."""
     for _ in range(rounds):
@@ -26,7 +21,7 @@ async def keep_killing(cluster: LocalCluster, rounds: int) -> None:
         await cluster.ready()
         leader.start()
         async with asyncio.timeout(20):
-            while await leader.status() is None:
+            while await leader.status() is None:  # noqa: ASYNC110  another process tells no event
                 await asyncio.sleep(0.05)
 
 
@@ -117,7 +112,7 @@ def test_all_nodes_killed_at_once_keep_every_acknowledged_write(cluster: LocalCl
 
         async with quorate.AsyncClient(cluster.url, timeout=2) as client:
             writers = [asyncio.ensure_future(writer(client, name)) for name in range(16)]
-            while len(acknowledged) < 2000:
+            while len(acknowledged) < 2000:  # noqa: ASYNC110  the writers run on meanwhile
                 await asyncio.sleep(0.01)
             for node in cluster.nodes:
                 node.kill()

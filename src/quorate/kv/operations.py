@@ -88,17 +88,17 @@ class CommitRun:
         self._room = limits.page_bytes
 
     def execute(self, commit: Commit) -> CommitResult:
-        """Run a commit. Raises `CommandRefusedError`, and then nothing was changed."""
+        """Run a commit. Raises `CommandRefusedError`, and then nothing was changed.
+
+        The caller moves to the next revision if the commit changed anything.
+        """
         self._evaluate(commit)
         self._validate(commit, iter(self._path))
         history = self._state.history
         if self._puts and history.size_bytes >= self._limits.quota_bytes:
             raise quota_exceeded(history.size_bytes, self._limits.quota_bytes)
         before = history.log_length()
-        result = self._perform(commit, iter(self._path), history.revision + 1, before)
-        if history.log_length() > before:
-            history.revision += 1
-        return result
+        return self._perform(commit, iter(self._path), history.revision + 1, before)
 
     def _evaluate(self, commit: Commit) -> None:
         """Append to the path which branch each commit takes, outer before inner."""

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
+from tests.protocol.raft.network import MILLISECOND, Network, Node, member
 
 from quorate.protocol.raft import Role
 from quorate.protocol.raft.configuration import AddLearner, Promote, Remove
 from quorate.protocol.raft.events import Disconnected, ProposeChange, Read, Transfer
-
-_path = Path(__file__).with_name("network.py")
-_spec = importlib.util.spec_from_file_location("raft_network", _path)
-assert _spec is not None
-assert _spec.loader is not None
-network_module = importlib.util.module_from_spec(_spec)
-sys.modules["raft_network"] = network_module
-_spec.loader.exec_module(network_module)
-Network = network_module.Network
-MILLISECOND = network_module.MILLISECOND
-member = network_module.member
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
@@ -149,6 +135,33 @@ def test_a_follower_behind_the_log_gets_the_snapshot() -> None:
     network.run_until(lambda: len(network.values(behind)) == 31)
 
 
+def disturb(network: Network, action: int, node: Node) -> None:
+    """Do one thing that goes wrong in real life, or mend one."""
+    rng = network.random
+    if action == 0:
+        node.crash()
+    elif action == 1 and not node.alive:
+        node.start()
+    elif action == 2:
+        network.cut ^= {(node.id, rng.choice(list(network.nodes)))}
+    elif action == 3:
+        network.cut.clear()
+    elif action == 4 and node.alive:
+        node.snapshot(keep=rng.randrange(5))
+
+
+def propose_some(network: Network, action: int, ticket: int) -> int:
+    """Let the leader, if there is one, propose a few values or hand over."""
+    leader = network.leader()
+    if leader is not None:
+        for _ in range(network.random.randrange(6)):
+            ticket += 1
+            network.propose(leader, ticket)
+        if action == 5:
+            leader.step(Transfer(network.now, 0))
+    return ticket
+
+
 @pytest.mark.parametrize("seed", range(200))
 def test_safety_holds_under_faults_and_everything_heals(seed: int) -> None:
     network = Network(seed, size=3 if seed % 2 else 5)
@@ -157,25 +170,8 @@ def test_safety_holds_under_faults_and_everything_heals(seed: int) -> None:
     for _ in range(60):
         network.loss = rng.choice([0.0, 0.1, 0.4])
         action = rng.randrange(8)
-        node = network.nodes[rng.choice(list(network.nodes))]
-        if action == 0:
-            node.crash()
-        elif action == 1 and not node.alive:
-            node.start()
-        elif action == 2:
-            other = rng.choice(list(network.nodes))
-            network.cut ^= {(node.id, other)}
-        elif action == 3:
-            network.cut.clear()
-        elif action == 4 and node.alive:
-            node.snapshot(keep=rng.randrange(5))
-        leader = network.leader()
-        if leader is not None:
-            for _ in range(rng.randrange(6)):
-                ticket += 1
-                network.propose(leader, ticket)
-            if action == 5:
-                leader.step(Transfer(network.now, 0))
+        disturb(network, action, network.nodes[rng.choice(list(network.nodes))])
+        ticket = propose_some(network, action, ticket)
         network.run(rng.randrange(120) * MILLISECOND)
     network.heal()
     # A proposal may meet a leader that is just handing over, so it is made until it is seen.

@@ -73,7 +73,7 @@ class Dialer:
                 f"{address} did not answer within {seconds:g} s: check that the node runs, "
                 "that the network lets you through, and that both sides agree on TLS"
             ) from error
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter: a host that no name can be
             await _drop(connection)
             _explain(address, error)
         except BaseException:
@@ -186,7 +186,7 @@ def _tls_refused(address: str, error: ssl.SSLError) -> HandshakeRefused:
     )
 
 
-def _explain(address: str, error: OSError) -> NoReturn:
+def _explain(address: str, error: OSError | UnicodeError) -> NoReturn:
     if isinstance(error, ssl.SSLError):
         raise _tls_refused(address, error) from error
     raise Unavailable(
