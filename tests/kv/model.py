@@ -5,6 +5,8 @@ It shares no code with the machine beyond the value types, and is written for re
 
 from __future__ import annotations
 
+from typing import Any
+
 from quorate.kv.commands import (
     CheckpointLeases,
     Command,
@@ -29,6 +31,7 @@ from quorate.store import (
     Enqueued,
     Get,
     KeyValue,
+    Operation,
     Put,
     Range,
     RangeOrder,
@@ -81,7 +84,9 @@ class Model:
             if before.get(key) != working.get(key):
                 self.events.append((self.revision, key, working.get(key), before.get(key)))
 
-    def perform(self, index: int, command: Command, working: Keys) -> object:
+    def perform(  # noqa: PLR0911  # one answer per command
+        self, index: int, command: Command, working: Keys
+    ) -> object:
         match command:
             case Commit():
                 refuse_twice(command)
@@ -105,9 +110,12 @@ class Model:
                 self.compact_revision = command.revision
                 return None
             case _:
-                return self.lease_command(index, command, working)
+                self.lease_command(index, command, working)
+                return None
 
-    def lease_command(self, index: int, command: Command, working: Keys) -> None:
+    def lease_command(  # noqa: C901  # one branch per command
+        self, index: int, command: Command, working: Keys
+    ) -> None:
         match command:
             case GrantLease():
                 if command.id in self.leases:
@@ -236,13 +244,14 @@ def compare_one(compare: Compare, version: KeyValue | None) -> bool:
     if version is None and compare.target is CompareTarget.VALUE:
         return False
     name = CompareTarget(compare.target).name.lower()
-    left = getattr(version, name) if version is not None else 0
+    left: Any = getattr(version, name) if version is not None else 0
+    right: Any = compare.operand
     return bool(
         {
-            CompareOperator.EQUAL: left == compare.operand,
-            CompareOperator.NOT_EQUAL: left != compare.operand,
-            CompareOperator.LESS: left < compare.operand,
-            CompareOperator.GREATER: left > compare.operand,
+            CompareOperator.EQUAL: left == right,
+            CompareOperator.NOT_EQUAL: left != right,
+            CompareOperator.LESS: left < right,
+            CompareOperator.GREATER: left > right,
         }[compare.operator]
     )
 
@@ -250,10 +259,10 @@ def compare_one(compare: Compare, version: KeyValue | None) -> bool:
 def refuse_twice(commit: Commit) -> None:
     """Refuse a commit of which some path through its branches writes a key twice."""
     for path in paths(commit):
-        puts = [op.key for op, _ in path if isinstance(op, Put)]
+        puts = [op.key for op in path if isinstance(op, Put)]
         if len(puts) != len(set(puts)):
             raise ModelRefusalError(RefusalCode.INVALID_REQUEST)
-        for operation, _ in path:
+        for operation in path:
             if isinstance(operation, Delete) and operation.key in puts:
                 raise ModelRefusalError(RefusalCode.INVALID_REQUEST)
             if isinstance(operation, DeleteRange) and any(
@@ -262,13 +271,15 @@ def refuse_twice(commit: Commit) -> None:
                 raise ModelRefusalError(RefusalCode.INVALID_REQUEST)
 
 
-def paths(commit: Commit) -> list[list[tuple[object, int]]]:
+def paths(commit: Commit) -> list[list[Operation]]:
     """Return, for every way through the branches, the plain operations on it."""
-    ways: list[list[tuple[object, int]]] = []
+    ways: list[list[Operation]] = []
     for branch in (commit.then, commit.otherwise):
-        branch_ways: list[list[tuple[object, int]]] = [[]]
+        branch_ways: list[list[Operation]] = [[]]
         for operation in branch:
-            nested = paths(operation) if isinstance(operation, Commit) else [[(operation, 0)]]
+            nested: list[list[Operation]] = [[operation]]
+            if isinstance(operation, Commit):
+                nested = paths(operation)
             branch_ways = [way + more for way in branch_ways for more in nested]
         ways += branch_ways
     return ways

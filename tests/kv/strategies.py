@@ -79,7 +79,7 @@ def commits_of(operations: st.SearchStrategy[Operation]) -> st.SearchStrategy[Op
 
 commits: st.SearchStrategy[Operation] = commits_of(st.one_of(plain, commits_of(plain)))
 generations = st.integers(1, 30)
-commands: st.SearchStrategy[Command] = st.one_of(  # type: ignore[assignment]
+commands: st.SearchStrategy[Command] = st.one_of(
     puts,
     puts,
     deletes,

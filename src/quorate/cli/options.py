@@ -25,17 +25,17 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
 
 def add_tls(parser: argparse.ArgumentParser) -> None:
     """Add the options for mutual TLS."""
-    parser.add_argument("--certificate", default="", metavar="FILE", help="PEM, for mutual TLS")
-    parser.add_argument("--key", default="", metavar="FILE")
-    parser.add_argument("--authority", default="", metavar="FILE")
+    parser.add_argument("--tls-certificate", default="", metavar="FILE", help="PEM, for mutual TLS")
+    parser.add_argument("--tls-key", default="", metavar="FILE")
+    parser.add_argument("--tls-authority", default="", metavar="FILE")
 
 
 def tls_of(arguments: argparse.Namespace) -> TlsConfig | None:
     """Return the TLS configuration that the options ask for."""
-    if not (arguments.certificate or arguments.key or arguments.authority):
+    if not (arguments.tls_certificate or arguments.tls_key or arguments.tls_authority):
         return None
     return TlsConfig(
-        certificate=arguments.certificate, key=arguments.key, authority=arguments.authority
+        certificate=arguments.tls_certificate, key=arguments.tls_key, authority=arguments.tls_authority
     )
 
 

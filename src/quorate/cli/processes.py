@@ -147,13 +147,14 @@ def _ports(directory: Path, nodes: int, base_port: int) -> list[tuple[int, int]]
     if base_port:
         ports = [(base_port + i, base_port + HTTP_OFFSET + i) for i in range(nodes)]
     else:
-        free = _free_ports(2 * nodes)
+        free = free_ports(2 * nodes)
         ports = list(zip(free[:nodes], free[nodes:], strict=True))
     record.write_text("".join(f"{port} {http}\n" for port, http in ports))
     return ports
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return ports of 127.0.0.1 that nobody listens on at this moment."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for one in sockets:

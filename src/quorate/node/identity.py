@@ -6,7 +6,7 @@ import msgspec
 
 from quorate.errors import ConfigurationError
 from quorate.node.config import NodeConfig
-from quorate.protocol.raft.configuration import Configuration, bootstrap
+from quorate.protocol.raft.configuration import Configuration, Member, bootstrap
 from quorate.runtime.ports import Files
 
 FORMAT = 1
@@ -14,13 +14,17 @@ FILE = "identity.json"
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """A node's ids, and the configuration that its log starts from (empty: it joined)."""
+    """A node's ids, and the configuration that its log starts from (empty: it joined).
+
+    `contacts` are the members that a joining node answers until its log tells it more.
+    """
 
     format: int
     cluster_id: int
     node_id: int
     name: str
     configuration: Configuration
+    contacts: tuple[Member, ...] = ()
 
 
 def load_identity(files: Files, directory: str) -> Identity | None:

@@ -6,7 +6,7 @@ from quorate.engines.cluster import ClusterStore
 from quorate.errors import ConfigurationError
 from quorate.node.config import NodeConfig
 from quorate.node.identity import FORMAT, Identity
-from quorate.protocol.raft import Configuration
+from quorate.protocol.raft import Configuration, Member
 
 
 async def joined_identity(config: NodeConfig) -> Identity:
@@ -20,9 +20,12 @@ async def joined_identity(config: NodeConfig) -> Identity:
         members = await store.members()
     finally:
         await store.close()
-    for member in members.members:
+    contacts = tuple(Member(each.id, each.name, each.address) for each in members.members)
+    for member in contacts:
         if member.name == config.name:
-            return Identity(FORMAT, members.cluster_id, member.id, config.name, Configuration())
+            return Identity(
+                FORMAT, members.cluster_id, member.id, config.name, Configuration(), contacts
+            )
     raise ConfigurationError(
         f"the cluster has no member {config.name!r}: say "
         f"quorate member add {config.name} {config.address} first"

@@ -114,8 +114,7 @@ class Leadership:
             def answer(outcome: object) -> None:
                 # What was placed may still be applied; then the next leader sees to it.
                 if isinstance(outcome, ProposalFailed) and not outcome.placed:
-                    for command in commands:
-                        self._lessor.proposal_failed(command, self._group.now)
+                    self._lessor.proposal_failed(commands, self._group.now)
                     self._arm()
 
             self._group.propose(_internal(commands), answer)

@@ -316,7 +316,7 @@ class Node:
             self._group.receive(sender, message)
 
     def _addresses(self) -> dict[int, str]:
-        members = self._group.raft.configuration.members
+        members = self._group.raft.configuration.members or self._identity.contacts
         return {member.id: member.address for member in members}
 
     def _configuration_changed(self) -> None:

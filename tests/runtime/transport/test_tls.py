@@ -83,13 +83,16 @@ def test_files_are_reloaded(loop: str, tmp_path: Path, caplog: pytest.LogCapture
     client = write_certificate(tmp_path / "client", old, "two")
     kept = write_certificate(tmp_path / "kept", old, "three")
 
+    def break_key() -> None:
+        Path(server.key).write_text("half a key")
+
     async def main() -> None:
         desk = Desk()
         caller = Caller(tls=ReloadingContext.for_client(client))
         async with listening(desk, tls=ReloadingContext.for_server(server)) as listener:
             first, _ = await caller.dial(listener.port)
             # Halfway through a replacement the old files stay in force.
-            Path(server.key).write_text("half a key")
+            break_key()
             second, _ = await caller.dial(listener.port)
             assert "were not taken" in caplog.text
             write_certificate(tmp_path / "server", new, "one, renewed")

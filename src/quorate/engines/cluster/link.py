@@ -131,12 +131,13 @@ class Link:
             connection.close("looking for the leader")
         self.connect()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connection and fail what waits."""
         self._closed = True
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close("the client closes")
+            await connection.wait_lost()
         waiting, self._pending = self._pending, {}
         for pending in waiting.values():
             pending.fail(pending, None)
@@ -182,12 +183,14 @@ class Link:
             return False
         if welcome.leader_address and welcome.leader_address != address:
             connection.close("another node leads")
+            await connection.wait_lost()
             if welcome.leader_address not in self._addresses:
                 self._addresses.append(welcome.leader_address)
             self._preferred = welcome.leader_address
             return False
         if not welcome.leader_address:
             connection.close("this node knows no leader")
+            await connection.wait_lost()
             return False
         self._refused = None
         self.cluster_id = welcome.cluster_id

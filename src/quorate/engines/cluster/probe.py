@@ -46,3 +46,4 @@ async def probe(
         raise Unavailable(f"{address} did not answer within {patience} s") from None
     finally:
         connection.close("the question is answered")
+        await connection.wait_lost()

@@ -288,7 +288,7 @@ class ClusterStore:
         """Close every watch and the connection."""
         for watch in self._watches.close():
             await watch.close()
-        self._link.close()
+        await self._link.close()
         await self._scope.close()
 
     def _failed(self, name: str, error: BaseException) -> None:
