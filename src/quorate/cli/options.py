@@ -35,7 +35,9 @@ def tls_of(arguments: argparse.Namespace) -> TlsConfig | None:
     if not (arguments.tls_certificate or arguments.tls_key or arguments.tls_authority):
         return None
     return TlsConfig(
-        certificate=arguments.tls_certificate, key=arguments.tls_key, authority=arguments.tls_authority
+        certificate=arguments.tls_certificate,
+        key=arguments.tls_key,
+        authority=arguments.tls_authority,
     )
 
 

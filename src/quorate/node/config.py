@@ -79,8 +79,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         if self.tls is not None or self.insecure or is_loopback(self.listen):
             return
         raise ConfigurationError(
-            f"{self.listen} can be reached from other machines: give --tls-certificate, --tls-key and "
-            "--tls-authority for mutual TLS, or say --insecure"
+            f"{self.listen} can be reached from other machines: give --tls-certificate, "
+            "--tls-key and --tls-authority for mutual TLS, or say --insecure"
         )
 
 
