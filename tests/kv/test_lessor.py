@@ -348,3 +348,12 @@ def test_a_restart_starts_from_the_table() -> None:
     assert again.lessor.due(again.now) == []
     again.now += 1
     assert again.expire() == [ExpireLeases(((1, 2),))]
+
+
+def test_a_renewal_never_shortens() -> None:
+    leader = Leader()
+    leader.do(GrantLease(1, 10_000))
+    again = Leader(leader.machine)
+    again.renew(1)
+    again.now = 10 * SECOND + EXTEND - 1
+    assert again.lessor.due(again.now) == []

@@ -340,3 +340,14 @@ def test_watches_deliver_what_the_model_says(schedule: list[tuple[Any, ...]]) ->
         for name, *arguments in schedule:
             getattr(play, name)(*arguments)
         play.finish()
+
+
+def test_progress_never_overtakes_a_watch_that_is_behind() -> None:
+    machine = KeyValueMachine(LIMITS)
+    hub = hub_of(machine)
+    run(machine, Put(b"k", b""), Put(b"k", b""))
+    hub.open(1, 1, WatchRequest(b"k", from_revision=2))
+    hub.open(1, 2, WatchRequest(b"k"))
+    assert hub.progress(1) == [(2, 3)]
+    assert revisions(hub) == [2, 3]
+    assert hub.progress(1) == [(1, 3), (2, 3)]

@@ -79,3 +79,10 @@ def test_a_directory_in_use_is_refused(cluster: LocalCluster) -> None:
     )
     assert done.returncode == 2
     assert "another process uses" in done.stderr
+
+
+def test_the_demo_ends_by_itself_with_the_exact_count() -> None:
+    done = quorate_command("demo")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the counter says 160: exact" in done.stdout
+    assert "SIGKILL" in done.stdout

@@ -21,6 +21,7 @@ from quorate.errors import (
 
 COMMANDS: Final = {
     "dev": ("quorate.cli.dev", "a live cluster on this machine, for development"),
+    "demo": ("quorate.cli.demo", "a tour of 20 seconds: a lock, a counter and a dead leader"),
     "serve": ("quorate.cli.serve", "run one node"),
     "status": ("quorate.cli.status", "how the cluster is"),
     "member": ("quorate.cli.member", "list, add, remove, promote members; hand over leadership"),
