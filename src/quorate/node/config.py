@@ -23,8 +23,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     first time only: afterwards the data directory knows.
     """
 
-    name: str
-    data_dir: str
+    name: str = ""
+    data_dir: str = ""
     listen: str = "127.0.0.1:7400"
     advertise: str = ""
     http: str = ""
