@@ -49,11 +49,11 @@ class History:
         "_replaced",
         "_swept",
         "_to_sweep",
-        "_written",
         "compact_revision",
         "live",
         "replaced_bytes",
         "revision",
+        "size_bytes",
     )
 
     def __init__(self) -> None:
@@ -74,16 +74,12 @@ class History:
         self._replaced = array("q")
         self._swept = 0
         self._to_sweep = 0
-        self._written = 0
         self._freed = 0
+        self.size_bytes = 0
+        """The bytes that the readable versions count for."""
         self.replaced_bytes = 0
         """Bytes of versions that were ever replaced; only grows."""
         self._pins: WeakSet[Pin] = WeakSet()
-
-    @property
-    def size_bytes(self) -> int:
-        """The bytes that the readable versions count for."""
-        return self._written - self._freed
 
     @property
     def history_bytes(self) -> int:
@@ -121,7 +117,7 @@ class History:
         self.live[key] = written
         self._log.append(written)
         self._replaced.append(self.replaced_bytes)
-        self._written += VERSION_BYTES + len(key) + len(value)
+        self.size_bytes += VERSION_BYTES + len(key) + len(value)
         return previous
 
     def delete(self, key: bytes, revision: int) -> KeyValue | None:
@@ -146,14 +142,14 @@ class History:
         self.replaced_bytes += 2 * tombstone_bytes + len(previous.value)
         self._log.append(tombstone)
         self._replaced.append(self.replaced_bytes)
-        self._written += tombstone_bytes
+        self.size_bytes += tombstone_bytes
         return previous
 
     def load(self, version: KeyValue) -> None:
         """Put a version that was alive at the compact revision into an empty history."""
         self.live[version.key] = version
         self._keys.add(version.key)
-        self._written += VERSION_BYTES + len(version.key) + len(version.value)
+        self.size_bytes += VERSION_BYTES + len(version.key) + len(version.value)
 
     def at(self, key: bytes, revision: int) -> KeyValue | None:
         """Return the version of a key that was current at `revision`."""
@@ -242,7 +238,9 @@ class History:
         end = bisect_right(self._log, revision, self._swept, key=_revision_of)
         if end > self._to_sweep:
             self._to_sweep = end
-            self._freed = self._replaced[end - 1]
+            freed = self._replaced[end - 1]
+            self.size_bytes -= freed - self._freed
+            self._freed = freed
 
     def pin(self) -> Pin:
         """Keep all that is readable now for as long as the caller holds the returned object."""

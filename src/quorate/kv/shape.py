@@ -96,7 +96,7 @@ def commit_depth(commit: Commit) -> int:
             operation
             for outer in level
             for operation in (*outer.then, *outer.otherwise)
-            if isinstance(operation, Commit)
+            if type(operation) is Commit
         ]
     return depth
 
@@ -134,13 +134,13 @@ def _check_branch(
     writes = _Writes()
     nested: list[Commit] = []
     for operation in operations:
-        if isinstance(operation, Put):
+        if type(operation) is Put:
             check_key_value(operation.key, operation.value, limits)
             count.size += len(operation.key) + len(operation.value)
             writes.add_put(operation.key)
-        elif isinstance(operation, Commit):
+        elif type(operation) is Commit:
             nested.append(operation)
-        elif isinstance(operation, Get | Delete) and not operation.key:
+        elif isinstance(operation, (Get, Delete)) and not operation.key:
             raise empty_key()
         elif isinstance(operation, Delete):
             writes.deletes.append((operation.key, operation.key + b"\0"))

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
 
 from quorate.kv.commands import BATCH_FORMAT, Batch, Envelope, Outcome, encode_batch
 from quorate.kv.machine import KeyValueMachine
-
-SWEEP_ENTRIES: Final = 256
 
 
 class Replica:
@@ -24,10 +21,7 @@ class Replica:
 
     def apply(self, index: int, data: bytes) -> Sequence[list[Outcome]]:
         """Apply one entry; return each envelope's outcomes."""
-        outcomes = [outcome for _, outcome in self._machine.apply(index, data)]
-        # A compaction frees its versions a little with every entry, never all at once.
-        self._machine.sweep(SWEEP_ENTRIES)
-        return outcomes
+        return [outcome for _, outcome in self._machine.apply(index, data)]
 
     def capture(self) -> Iterator[bytes]:
         """Return the state as of now, in slices."""
