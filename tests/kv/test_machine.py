@@ -12,7 +12,9 @@ from quorate.kv.commands import (
     Compact,
     Enqueue,
     Envelope,
+    ExpireLeases,
     GrantLease,
+    Refusal,
     RefusalCode,
     RevokeLease,
     encode_batch,
@@ -298,3 +300,14 @@ def test_the_answer_names_the_envelope() -> None:
     answers = machine.apply(1, data)
     assert [answer.body for answer, _ in answers][1] == MALFORMED.body
     assert [len(outcomes) for _, outcomes in answers] == [1, 1, 0]
+
+
+def test_a_client_cannot_use_the_leaders_own_commands() -> None:
+    machine = KeyValueMachine(Limits())
+    body = encode_commands([GrantLease(1, 5000), ExpireLeases(((1, 1),))])
+    ((_, outcomes),) = machine.apply(1, entry(Envelope("anonymous", 0, 0, 0, 0, 0, body)))
+    for outcome in outcomes:
+        assert isinstance(outcome, Refusal)
+        assert outcome.code is RefusalCode.INVALID_REQUEST
+    assert len(outcomes) == 2
+    assert machine.lease_table.get(1) is None

@@ -103,6 +103,10 @@ Command: TypeAlias = (
 )
 
 
+LEADER_COMMANDS: Final = (ExpireLeases, CheckpointLeases, ExpireSessions)
+"""What only a node may put into the log, never a client."""
+
+
 class RefusalCode(enum.IntEnum):
     """Why the machine refused a command; the client raises the error of the same name."""
 
@@ -146,6 +150,7 @@ Outcome: TypeAlias = (
 class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One client's writes of one turn, as the leader received them.
 
+    `principal` is who wrote; an empty one is the node itself.
     `session` 0 means: no session, applied as it comes. `birth` is the commit index that the
     client was told when it connected: a session that is unknown is made only if its birth
     lies above the machine's horizon, so that a write delayed for minutes can't revive a

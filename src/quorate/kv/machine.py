@@ -12,11 +12,9 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from quorate.errors import LogDamaged
 from quorate.kv import reads, snapshot
 from quorate.kv.commands import (
-    BATCH_FORMAT,
-    Batch,
+    LEADER_COMMANDS,
     CheckpointLeases,
     Compact,
     Enqueue,
@@ -25,14 +23,19 @@ from quorate.kv.commands import (
     ExpireSessions,
     GrantLease,
     Outcome,
-    OutcomeForgotten,
     Refusal,
     RefusalCode,
     RevokeLease,
-    decode_batch,
     decode_commands,
     decode_outcomes,
-    encode_outcomes,
+)
+from quorate.kv.entries import (
+    LEADERS_ONLY,
+    MALFORMED,
+    SESSION_EXPIRED,
+    read_batch,
+    refuse_all,
+    remembered,
 )
 from quorate.kv.history import History
 from quorate.kv.leases import LeaseTable
@@ -53,7 +56,6 @@ from quorate.kv.state import State
 from quorate.store.limits import Limits
 from quorate.store.types import (
     Commit,
-    CommitResult,
     Delete,
     DeleteRange,
     DeleteResult,
@@ -105,6 +107,11 @@ class KeyValueMachine:
             ExpireLeases: self._expire_leases,
             CheckpointLeases: self._checkpoint_leases,
             ExpireSessions: self._expire_sessions,
+        }
+        self._client_commands = {
+            command: execute
+            for command, execute in self._commands.items()
+            if command not in LEADER_COMMANDS
         }
 
     @property
@@ -165,7 +172,7 @@ class KeyValueMachine:
         state = self._state
         if index <= state.applied_index:
             raise ValueError(f"entry {index} after entry {state.applied_index} was applied")
-        batch = _read_batch(index, data)
+        batch = read_batch(index, data)
         self._index = index
         history = state.history
         before = history.revision
@@ -187,25 +194,30 @@ class KeyValueMachine:
                 self._index,
             )
             if admitted is None:
-                return _refuse_all(envelope.body, _SESSION_EXPIRED)
+                return refuse_all(envelope.body, SESSION_EXPIRED)
             if isinstance(admitted, bytes):
                 return decode_outcomes(admitted)
             session = admitted
-        outcomes = self._execute_body(envelope.body)
+        outcomes = self._execute_body(envelope)
         if session is not None:
-            session.outcomes[envelope.sequence] = self._remembered(outcomes)
+            session.outcomes[envelope.sequence] = remembered(
+                outcomes, self._limits.outcome_bytes_kept
+            )
         return outcomes
 
-    def _execute_body(self, body: bytes) -> list[Outcome]:
+    def _execute_body(self, envelope: Envelope) -> list[Outcome]:
+        body = envelope.body
         try:
             commands = decode_commands(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return _refuse_all(body, _MALFORMED)
-        execute = self._commands
+            return refuse_all(body, MALFORMED)
+        execute = self._client_commands if envelope.principal else self._commands
         depth_limit = self._limits.commit_depth
         for command in commands:
             if command.__class__ is Commit and commit_depth(command) > depth_limit:
-                return _refuse_all(body, _MALFORMED)
+                return refuse_all(body, MALFORMED)
+            if command.__class__ not in execute:
+                return refuse_all(body, LEADERS_ONLY)
         outcomes: list[Outcome] = []
         for command in commands:
             try:
@@ -213,14 +225,6 @@ class KeyValueMachine:
             except CommandRefusedError as refused:
                 outcomes.append(refused.refusal)
         return outcomes
-
-    def _remembered(self, outcomes: list[Outcome]) -> bytes:
-        """Encode outcomes for a retry, with the large ones cut down to their revision."""
-        encoded = encode_outcomes(outcomes)
-        kept = self._limits.outcome_bytes_kept
-        if len(encoded) <= kept:
-            return encoded
-        return encode_outcomes([_cut_down(outcome, kept) for outcome in outcomes])
 
     def read(
         self, operations: Sequence[Get | Range]
@@ -399,54 +403,3 @@ class KeyValueMachine:
         for session, last_index in command.sessions:
             self._state.sessions.expire(session, last_index)
         return None
-
-
-_MALFORMED: Final = Refusal(
-    RefusalCode.INVALID_REQUEST, "the commands can't be read, or nest commits too deeply"
-)
-_SESSION_EXPIRED: Final = Refusal(
-    RefusalCode.SESSION_EXPIRED,
-    "the session, or this write's place in its window, is gone: the write may have happened"
-    " before; read to find out",
-)
-
-
-def _refuse_all(body: bytes, refusal: Refusal) -> list[Outcome]:
-    """Refuse every command of a body that is not decoded.
-
-    Their number is read from the head of the array: a decoder's limit on nesting depends
-    on the depth of the caller's stack, and so differs between nodes.
-    """
-    head = body[0] if body else 0
-    count = 1
-    if 0x90 <= head <= 0x9F:
-        count = head & 0x0F
-    elif head == 0xDC:
-        count = int.from_bytes(body[1:3])
-    elif head == 0xDD:
-        count = int.from_bytes(body[1:5])
-    return [refusal] * max(1, min(count, len(body) - 1))
-
-
-def _cut_down(outcome: Outcome, kept: int) -> Outcome:
-    """Replace an outcome whose encoding takes more than `kept` bytes by its revision."""
-    if isinstance(outcome, CommitResult):
-        revision = outcome.revision
-    elif isinstance(outcome, Enqueued):
-        revision = outcome.order
-    else:
-        return outcome
-    return OutcomeForgotten(revision) if len(encode_outcomes([outcome])) > kept else outcome
-
-
-def _read_batch(index: int, data: bytes) -> Batch:
-    try:
-        batch = decode_batch(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise LogDamaged(f"log entry {index} is no batch of commands: {error}") from error
-    if batch.format != BATCH_FORMAT:
-        raise LogDamaged(
-            f"log entry {index} has format {batch.format}, this version reads {BATCH_FORMAT}:"
-            " upgrade this node"
-        )
-    return batch

@@ -109,20 +109,20 @@ class CommitRun:
                 break
         self._path.append(succeeded)
         for operation in commit.then if succeeded else commit.otherwise:
-            if type(operation) is Commit:
+            if isinstance(operation, Commit):
                 self._evaluate(operation)
 
     def _validate(self, commit: Commit, path: Iterator[bool]) -> None:
         history = self._state.history
         for operation in commit.then if next(path) else commit.otherwise:
-            if type(operation) is Put:
+            if isinstance(operation, Put):
                 self._puts += 1
                 if operation.lease and operation.lease not in self._state.leases:
                     raise lease_not_found(operation.lease)
             elif isinstance(operation, (Get, Range)):
                 if operation.revision > 0:
                     check_revision(operation.revision, history.revision, history.compact_revision)
-            elif type(operation) is Commit:
+            elif isinstance(operation, Commit):
                 self._validate(operation, path)
 
     def _perform(
@@ -131,12 +131,12 @@ class CommitRun:
         succeeded = next(path)
         results: list[int | KeyValue | RangeResult | DeleteResult | CommitResult | None] = []
         for operation in commit.then if succeeded else commit.otherwise:
-            if type(operation) is Put:
+            if isinstance(operation, Put):
                 self._state.put(operation.key, operation.value, operation.lease, revision)
                 results.append(revision)
             elif isinstance(operation, Get):
                 results.append(reads.get(self._state.history, operation))
-            elif type(operation) is Commit:
+            elif isinstance(operation, Commit):
                 results.append(self._perform(operation, path, revision, before))
             elif isinstance(operation, Range):
                 results.append(self._read_range(operation, before))

@@ -96,7 +96,7 @@ def commit_depth(commit: Commit) -> int:
             operation
             for outer in level
             for operation in (*outer.then, *outer.otherwise)
-            if type(operation) is Commit
+            if isinstance(operation, Commit)
         ]
     return depth
 
@@ -134,11 +134,11 @@ def _check_branch(
     writes = _Writes()
     nested: list[Commit] = []
     for operation in operations:
-        if type(operation) is Put:
+        if isinstance(operation, Put):
             check_key_value(operation.key, operation.value, limits)
             count.size += len(operation.key) + len(operation.value)
             writes.add_put(operation.key)
-        elif type(operation) is Commit:
+        elif isinstance(operation, Commit):
             nested.append(operation)
         elif isinstance(operation, (Get, Delete)) and not operation.key:
             raise empty_key()

@@ -53,6 +53,9 @@ from quorate.runtime.transport.connection import Connection
 from quorate.store.types import LeaseStatus, ReadConsistency
 
 decode_change = msgspec.msgpack.Decoder(Change).decode
+ANONYMOUS: Final = "anonymous"
+"""The principal of every client, as long as there are no users."""
+
 EVENT_BYTES_MAX: Final = 1024 * 1024
 
 
@@ -161,7 +164,7 @@ class Service:
         if not self._leads(connection, request.id):
             return
         envelope = Envelope(
-            "",
+            ANONYMOUS,
             0,
             request.session,
             request.birth,
