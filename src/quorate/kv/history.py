@@ -280,9 +280,12 @@ class History:
             if not past.version and past.mod_revision <= self.compact_revision:
                 del self._past[key]
             return
+        first = past[0]
+        if first.mod_revision > self.compact_revision or (
+            first.version and len(past) > 1 and past[1].mod_revision > self.compact_revision
+        ):
+            return  # Most changes of a busy key find it done already.
         place = bisect_right(past, self.compact_revision, key=_revision_of) - 1
-        if place < 0:
-            return
         if not past[place].version:
             place += 1
         if place == len(past):

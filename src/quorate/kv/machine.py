@@ -8,7 +8,7 @@ can't read stops it, because guessing would make the nodes differ.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -39,6 +39,7 @@ from quorate.kv.entries import (
 )
 from quorate.kv.history import History
 from quorate.kv.leases import LeaseTable
+from quorate.kv.observer import Observer
 from quorate.kv.operations import CommitRun
 from quorate.kv.refuse import (
     CommandRefusedError,
@@ -70,18 +71,8 @@ from quorate.store.types import (
 LEASE_ID_END: Final = 1 << 63
 _SHOWN: Final = 64
 """Bytes of a key that a message shows: outcomes are kept, so they stay short."""
-_SWEEP_PER_ENTRY: Final = 128
+_SWEEP_PER_ENTRY: Final = 64
 """Forgotten changes whose memory is given back with each log entry, at least."""
-
-
-class Observer(Protocol):
-    """Who is told about changes as they are applied; watches, usually."""
-
-    def publish(self, revision: int, changes: Sequence[KeyValue]) -> None:
-        """Take the changes of one revision; a version number of 0 marks a deletion."""
-
-    def restored(self) -> None:
-        """The whole state was replaced by a snapshot's."""
 
 
 class KeyValueMachine:

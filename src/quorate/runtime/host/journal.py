@@ -14,6 +14,8 @@ from quorate.runtime.ports import Background
 from quorate.runtime.wal import GroupWrite, Wal
 
 DISK_FULL_RETRY_SECONDS = 0.5
+PREPARE_AFTER_BYTES = 512 * 1024
+"""A slice is twice as large, so the next segment is ready when this one is half full."""
 
 
 class Journal:
@@ -35,6 +37,7 @@ class Journal:
         self._callbacks: list[Callable[[], None]] = []
         self._wake = asyncio.Event()
         self._closed = False
+        self._unprepared = 0
         self.disk_full = False
         self.syncs = 0
 
@@ -56,7 +59,7 @@ class Journal:
                     return
                 for done in callbacks:
                     done()
-                await self._prepare()
+                await self._prepare(writes)
 
     async def mark(self, group: int, index: int, term: int) -> None:
         """Note in the log that a snapshot is on disk, so that what it replaces may go."""
@@ -76,9 +79,14 @@ class Journal:
         self._closed = True
         self._wake.set()
 
-    async def _prepare(self) -> None:
-        """Make a slice of the next segment ready, so that no append waits for all of it."""
-        if not self._wal.prepared:
+    async def _prepare(self, writes: list[GroupWrite]) -> None:
+        """Make a slice of the next segment ready, so that no append waits for all of it.
+
+        The slices keep pace with what is written: they take the disk from the appends.
+        """
+        self._unprepared += sum(len(entry.data) for write in writes for entry in write.entries)
+        if self._unprepared >= PREPARE_AFTER_BYTES and not self._wal.prepared:
+            self._unprepared = 0
             try:
                 await self._background.run(self._wal.prepare_next)
             except DiskFull:

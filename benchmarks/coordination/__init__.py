@@ -1,0 +1,1 @@
+"""Quorate beside etcd and ZooKeeper on one machine: `python -m benchmarks.coordination`."""
