@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from quorate.errors import Compacted
+from quorate.errors import Compacted, InvalidRequest
 from quorate.kv.commands import Envelope, Outcome, Refusal, RefusalCode, encode_outcomes
 from quorate.kv.machine import KeyValueMachine
 from quorate.kv.requests import (
@@ -260,6 +260,9 @@ class Service:
             except Compacted as error:
                 refusal = Refusal(RefusalCode.COMPACTED, str(error), error.compact_revision)
                 self._send(connection, Failed(request.id, refusal))
+                return
+            except InvalidRequest as error:
+                self._fail(connection, request.id, RefusalCode.INVALID_REQUEST, str(error))
                 return
             self._send(connection, WatchOpened(request.id, revision))
             self._deliver(subscriber, connection)

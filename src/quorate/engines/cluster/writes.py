@@ -170,7 +170,9 @@ class Writer:
         if envelope.session == self._session:
             self._session = 0
         if pending.sent <= 1:
-            # It was never sent before, so it did not happen: a fresh session takes it.
+            # It was never sent before, so it did not happen: a fresh session takes it, with
+            # a birth that only a new connection tells.
+            self._link.move(self._link.address)
             self._submit(envelope)
             return
         _raise_all(envelope.futures, OutcomeUnknown(refusal.message))
