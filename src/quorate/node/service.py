@@ -7,6 +7,7 @@ leads.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -56,6 +57,7 @@ decode_change = msgspec.msgpack.Decoder(Change).decode
 ANONYMOUS: Final = "anonymous"
 """The principal of every client, as long as there are no users."""
 
+CHANGE_RETRY_SECONDS: Final = 0.05
 EVENT_BYTES_MAX: Final = 1024 * 1024
 
 
@@ -298,6 +300,11 @@ class Service:
         def answer(outcome: object) -> None:
             if not isinstance(outcome, ProposalFailed):
                 self._send(connection, Done(request.id))
+            elif outcome.reason is RejectReason.NOT_READY and connection.is_open:
+                # Changes follow each other: this one waits until the one before is committed.
+                asyncio.get_running_loop().call_later(
+                    CHANGE_RETRY_SECONDS, self._change_members, connection, request
+                )
             elif outcome.placed:
                 message = f"{outcome}: look at the members before trying again"
                 self._fail(connection, request.id, RefusalCode.OUTCOME_UNKNOWN, message)
