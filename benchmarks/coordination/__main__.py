@@ -81,7 +81,7 @@ async def _start(peer: Peer, seconds: float, stack: AsyncExitStack) -> workloads
     stack.callback(peer.stop)
     peer.start()
     leader = await peer.ready()
-    bench = workloads.Bench(peer, None, leader, seconds)  # type: ignore[arg-type]
+    bench = workloads.Bench(peer, None, leader, seconds)  # type: ignore[arg-type]  # the next line makes it
     bench.driver = bench.new_driver()
     await bench.driver.open()
     stack.push_async_callback(_close, bench)

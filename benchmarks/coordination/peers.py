@@ -15,7 +15,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Final
 
-import psutil  # type: ignore[import-untyped]
+import psutil  # type: ignore[import-untyped]  # it ships no types
 
 from quorate.cli.processes import LocalCluster, free_ports
 

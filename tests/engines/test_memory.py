@@ -101,7 +101,7 @@ def test_refusals_are_errors() -> None:
         with pytest.raises(FutureRevision):
             await store.get(b"k", revision=9)
         with pytest.raises(InvalidRequest):
-            await store.put("text", b"")  # type: ignore[arg-type]
+            await store.put("text", b"")  # type: ignore[arg-type]  # the mistake under test
         with pytest.raises(InvalidRequest):
             await store.put(b"k", b"", lease=2**70)
         await store.put(b"k", b"")

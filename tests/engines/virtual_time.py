@@ -41,7 +41,7 @@ def run(main: Callable[[VirtualClock], Coroutine[Any, Any, Result]]) -> Result:
 
     def new_loop() -> asyncio.AbstractEventLoop:
         loop = asyncio.SelectorEventLoop(_JumpingSelector(clock))
-        loop.time = lambda: clock.now  # type: ignore[method-assign]
+        loop.time = lambda: clock.now  # type: ignore[method-assign]  # the loop runs on the fake clock
         return loop
 
     with asyncio.Runner(loop_factory=new_loop) as runner:

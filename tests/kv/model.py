@@ -189,7 +189,7 @@ class Model:
                 case Commit():
                     results.append(self.commit(operation, working))
         reached = self.revision + (working != self.now)
-        return CommitResult(succeeded, reached, tuple(results))  # type: ignore[arg-type]
+        return CommitResult(succeeded, reached, tuple(results))  # type: ignore[arg-type]  # the model is untyped inside
 
     def holds(self, compare: Compare) -> bool:
         if compare.end is None:

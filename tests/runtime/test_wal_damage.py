@@ -301,7 +301,7 @@ def test_entries_missing_with_the_oldest_segment_are_named() -> None:
 
 
 def test_the_encoded_entry_is_the_entry() -> None:
-    batch = [GroupWrite(3, HardState(1, 2, 3), (Entry(1, 1, 0, b"\0\xff"),), 1, (4, 5))]  # type: ignore[arg-type]
+    batch = [GroupWrite(3, HardState(1, 2, 3), (Entry(1, 1, 0, b"\0\xff"),), 1, (4, 5))]  # type: ignore[arg-type]  # a bare kind
     (decoded,) = records.decode_batch(records.encode_batch(batch))
     assert (decoded.group, decoded.truncate_from, decoded.snapshot) == (3, 1, (4, 5))
     assert decoded.hard_state == HardState(1, 2, 3)

@@ -113,10 +113,6 @@ class Link:
         if self._connection is not None:
             self._connection.send(payload)
 
-    def new_id(self) -> int:
-        """Return an id that no request has."""
-        return next(self._ids)
-
     def connect(self) -> None:
         """Look for the leader in the background."""
         if not self._connecting and not self._closed:
@@ -181,6 +177,10 @@ class Link:
             return False
         except (QuorateError, OSError):
             return False
+        if self._closed:
+            connection.close("the client closes")
+            await connection.wait_lost()
+            return True
         if welcome.leader_address and welcome.leader_address != address:
             connection.close("another node leads")
             await connection.wait_lost()
