@@ -33,7 +33,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     token: str = "quorate"  # noqa: S105  tells clusters apart, keeps nobody out
     tls: TlsConfig | None = None
     insecure: bool = False
-    snapshot_entries: int = 50_000
+    snapshot_entries: int = 500_000
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -55,6 +55,8 @@ def maybe_commit(core: Core) -> bool:
         return False
     first_of_term = core.commit < core.term_start <= agreed
     core.commit = agreed
+    if not core.tell_deadline:
+        core.tell_deadline = core.now + core.config.commit_delay_ns
     if first_of_term:
         release_early(core)
     if core.configuration.joint and core.configuration_index <= core.commit:

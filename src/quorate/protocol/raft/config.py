@@ -20,6 +20,8 @@ class RaftConfig(msgspec.Struct, frozen=True, kw_only=True):
     election_ns: int = 700 * MILLISECOND
     disconnect_ns: int = 20 * MILLISECOND
     """How long after losing the connection to the leader a follower waits, at least."""
+    commit_delay_ns: int = 2 * MILLISECOND
+    """How long a commit waits for entries to travel with; only stale reads depend on it."""
     append_bytes_max: int = 1024 * 1024
     window_messages: int = 128
     window_bytes: int = 16 * 1024 * 1024

@@ -77,6 +77,7 @@ class Core:
         self.progress: dict[int, Progress] = {}
         self.heartbeat_deadline = 0
         self.quorum_deadline = 0
+        self.tell_deadline = 0
         self.round = 0
         self.reads: deque[PendingRead] = deque()
         self.early_reads: list[tuple[int, int]] = []
@@ -257,4 +258,6 @@ class Core:
         if self.role is not Role.LEADER:
             return self.election_deadline
         deadline = min(self.heartbeat_deadline, self.quorum_deadline)
+        if self.tell_deadline:
+            deadline = min(deadline, self.tell_deadline)
         return min(deadline, self.transfer_deadline) if self.transfer_target else deadline

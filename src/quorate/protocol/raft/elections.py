@@ -15,7 +15,7 @@ from quorate.protocol.raft.messages import CampaignKind, EntryKind, VoteReply, V
 from quorate.protocol.raft.output import Role
 from quorate.protocol.raft.reads import broadcast_round
 from quorate.protocol.raft.replication import maybe_hand_over
-from quorate.protocol.raft.sending import broadcast_append
+from quorate.protocol.raft.sending import broadcast_append, tell_commit
 
 
 def handle_timer(core: Core) -> None:
@@ -28,6 +28,8 @@ def handle_timer(core: Core) -> None:
         core.transfer_target = 0
     if core.now >= core.quorum_deadline and not _check_quorum(core):
         return
+    if core.tell_deadline and core.now >= core.tell_deadline:
+        tell_commit(core)
     if core.now >= core.heartbeat_deadline:
         core.heartbeat_deadline = core.now + core.config.heartbeat_ns
         broadcast_round(core)
@@ -166,6 +168,7 @@ def _become_leader(core: Core) -> None:
     core.votes = {}
     core.reads.clear()
     core.round = 0
+    core.tell_deadline = 0
     core.transfer_target = 0
     core.progress = {}
     core.heartbeat_deadline = core.now + core.config.heartbeat_ns

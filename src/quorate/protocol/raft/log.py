@@ -80,6 +80,17 @@ class Log:
                 return tuple(self._entries[position:end])
         return tuple(self._entries[position:])
 
+    def tail_of(self, end: int, bytes_max: int) -> int:
+        """Return the lowest index from which the entries up to `end` fit in `bytes_max`."""
+        start = min(end, self.last_index) + 1
+        size = 0
+        while start > self.first_index:
+            size += len(self._entries[start - 2 - self.base_index].data)
+            if size > bytes_max:
+                break
+            start -= 1
+        return start
+
     def between(self, start: int, end: int) -> list[Entry]:
         """Return the entries from `start` to `end`, both included."""
         return self._entries[start - self.base_index - 1 : end - self.base_index]

@@ -39,6 +39,7 @@ from quorate.protocol.raft.messages import (
     AppendReply,
     AppendRequest,
     CampaignKind,
+    CommitAdvanced,
     Entry,
     EntryKind,
     HardState,
@@ -142,7 +143,7 @@ def _receive(core: Core, event: Receive) -> None:
     elif message.term < core.term:
         _receive_old(core, sender, message)
         return
-    if isinstance(message, AppendRequest | Heartbeat | SnapshotChunk):
+    if isinstance(message, AppendRequest | Heartbeat | SnapshotChunk | CommitAdvanced):
         assert core.role is not Role.LEADER, "one leader a term"
         replication.hear_leader(core, sender)
     _MESSAGES[type(message)](core, sender, message)
@@ -158,7 +159,7 @@ def _receive_vote_request(core: Core, sender: int, message: VoteRequest) -> None
 
 def _receive_old(core: Core, sender: int, message: Message) -> None:
     """Tell a deposed leader of the new term, so that it stops."""
-    if isinstance(message, AppendRequest | Heartbeat | SnapshotChunk):
+    if isinstance(message, AppendRequest | Heartbeat | SnapshotChunk | CommitAdvanced):
         core.send_after_sync(sender, HeartbeatReply(core.term, 0))
     elif isinstance(message, ReadIndexRequest):
         reads.handle_read_index_request(core, sender, message)
@@ -232,6 +233,7 @@ _MESSAGES: dict[type, Callable[..., None]] = {
     AppendRequest: replication.handle_append_request,
     AppendReply: replication.handle_append_reply,
     AppendRejected: replication.handle_append_rejected,
+    CommitAdvanced: lambda core, _, message: replication.handle_commit_advanced(core, message),
     Heartbeat: replication.handle_heartbeat,
     HeartbeatReply: replication.handle_heartbeat_reply,
     SnapshotChunk: installs.handle_snapshot_chunk,

@@ -174,6 +174,13 @@ class ReadIndexReply(msgspec.Struct, array_like=True, frozen=True, gc=False, tag
     index: int
 
 
+class CommitAdvanced(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=13):
+    """The leader has committed up to `commit`, which the receiver holds. There is no answer."""
+
+    term: int
+    commit: int
+
+
 Message: TypeAlias = (
     VoteRequest
     | VoteReply
@@ -187,4 +194,5 @@ Message: TypeAlias = (
     | TimeoutNow
     | ReadIndexRequest
     | ReadIndexReply
+    | CommitAdvanced
 )

@@ -36,6 +36,7 @@ class Progress:
         "round",
         "snapshot",
         "state",
+        "told",
     )
 
     def __init__(self, next_index: int, at: int) -> None:
@@ -50,6 +51,7 @@ class Progress:
         self.snapshot: SnapshotIdentity | None = None
         self.offset = 0
         self.nudged_at = 0
+        self.told = 0
 
     def become_probe(self) -> None:
         """Look for the point where the logs agree, one message at a time."""

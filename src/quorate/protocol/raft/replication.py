@@ -13,6 +13,7 @@ from quorate.protocol.raft.messages import (
     AppendRejected,
     AppendReply,
     AppendRequest,
+    CommitAdvanced,
     Heartbeat,
     HeartbeatReply,
     TimeoutNow,
@@ -86,6 +87,11 @@ def handle_heartbeat(core: Core, sender: int, message: Heartbeat) -> None:
     core.send(sender, HeartbeatReply(core.term, message.round))
 
 
+def handle_commit_advanced(core: Core, message: CommitAdvanced) -> None:
+    """Follower: the leader has committed what this node is known to hold."""
+    core.commit = max(core.commit, min(message.commit, core.log.last_index))
+
+
 def handle_append_reply(core: Core, sender: int, message: AppendReply) -> None:
     """Leader: a follower's disk holds more."""
     progress = core.progress.get(sender)
@@ -100,18 +106,10 @@ def handle_append_reply(core: Core, sender: int, message: AppendReply) -> None:
         progress.become_replicate()
     if advanced and maybe_commit(core):
         broadcast_append(core)
-        _spread_commit(core)
     elif advanced or was_full or progress.next <= core.log.last_index:
         send_append(core, sender)
     confirm_round(core, sender, message.round)
     maybe_hand_over(core, sender)
-
-
-def _spread_commit(core: Core) -> None:
-    """Followers learn of a commit at once, with the next entries or by an empty append."""
-    for node, progress in core.progress.items():
-        if progress.state is ProgressState.REPLICATE and progress.next > core.log.last_index:
-            core.send(node, Heartbeat(core.term, min(progress.match, core.commit), core.round))
 
 
 def handle_append_rejected(core: Core, sender: int, message: AppendRejected) -> None:

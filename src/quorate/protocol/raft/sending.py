@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from quorate.protocol.raft.core import Core
-from quorate.protocol.raft.messages import AppendRequest, Entry, SnapshotChunk
+from quorate.protocol.raft.messages import (
+    AppendRequest,
+    CommitAdvanced,
+    Entry,
+    SnapshotChunk,
+)
 from quorate.protocol.raft.progress import Progress, ProgressState
 
 ENTRY_OVERHEAD_BYTES = 16
@@ -41,6 +46,16 @@ def send_empty_append(core: Core, node: int) -> None:
     )
 
 
+def tell_commit(core: Core) -> None:
+    """Tell the followers that no entries have told how far the commit has come."""
+    core.tell_deadline = 0
+    for node, progress in core.progress.items():
+        commit = min(progress.match, core.commit)
+        if progress.state is ProgressState.REPLICATE and progress.told < commit:
+            progress.told = commit
+            core.send(node, CommitAdvanced(core.term, commit))
+
+
 def offer_snapshot(core: Core, node: int) -> None:
     """Ask a follower how much of the snapshot it holds, so that the transfer resumes there."""
     progress = core.progress[node]
@@ -70,6 +85,7 @@ def _send_entries(core: Core, node: int, progress: Progress) -> bool:
         node,
         AppendRequest(core.term, previous_index, previous_term, core.commit, core.round, entries),
     )
+    progress.told = core.commit
     if entries and progress.state is ProgressState.REPLICATE:
         size = sum(len(entry.data) + ENTRY_OVERHEAD_BYTES for entry in entries)
         progress.sent(entries[-1].index, size)

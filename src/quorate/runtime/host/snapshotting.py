@@ -26,8 +26,14 @@ from quorate.runtime.scope import TaskScope
 from quorate.runtime.snapshots import SnapshotMeta, SnapshotReceiver, SnapshotStore
 
 SNAPSHOT_AFTER_BYTES = 64 * 1024 * 1024
-SNAPSHOT_AFTER_ENTRIES = 50_000
+"""The log may grow by this much, or by the size of the last snapshot if that is more."""
+SNAPSHOT_AFTER_BYTES_MAX = 256 * 1024 * 1024
+"""A large state does not let the log grow for ever: it has to be read at the next start."""
+SNAPSHOT_AFTER_ENTRIES = 500_000
 CATCH_UP_ENTRIES = 5_000
+CATCH_UP_BYTES = 16 * 1024 * 1024
+ENTRY_OVERHEAD_BYTES = 128
+"""What an entry costs beside its data, in memory and at the next start."""
 
 
 class Snapshotting:
@@ -51,6 +57,7 @@ class Snapshotting:
         self._after_entries = after_entries
         self._catch_up = min(CATCH_UP_ENTRIES, after_entries)
         self._taking = False
+        self._grown_bytes = 0
         self._receiver: SnapshotReceiver | None = None
         self._receiving: SnapshotIdentity | None = None
         self._busy = False
@@ -65,18 +72,23 @@ class Snapshotting:
                 self._scope.spawn(self._receive(store), name="snapshot-receive")
 
     def applied(self, entry: Entry) -> None:
-        """Take a snapshot when the log has grown enough since the last one."""
+        """Take a snapshot when the log has grown enough since the last one.
+
+        Writing the state costs as much as it is large, so a large one is written less often.
+        """
         core = self._group.raft.core
-        since = core.snapshot.index if core.snapshot else 0
-        grown = entry.index - since >= self._after_entries
-        large = core.log.size_bytes > SNAPSHOT_AFTER_BYTES and entry.index - since > self._catch_up
-        if (grown or large) and not self._taking:
+        since, size = (core.snapshot.index, core.snapshot.size) if core.snapshot else (0, 0)
+        self._grown_bytes += len(entry.data) + ENTRY_OVERHEAD_BYTES
+        bytes_max = min(max(SNAPSHOT_AFTER_BYTES, size), SNAPSHOT_AFTER_BYTES_MAX)
+        grown = entry.index - since >= self._after_entries or self._grown_bytes >= bytes_max
+        if grown and not self._taking:
             self._taking = True
             self._scope.spawn(self._take(), name="snapshot-take")
 
     async def take(self) -> SnapshotMeta:
         """Take a snapshot now and return what was written."""
         group = self._group
+        self._grown_bytes = 0
         index, term = group.applied_index, group.applied_term
         configuration = max(
             (each for each in group.raft.core.configurations if each[0] <= index),
@@ -92,7 +104,8 @@ class Snapshotting:
         )
         chunks = group.machine.capture()
         written = await self._write(meta, chunks)
-        keep_from = max(index + 1 - self._catch_up, 1)
+        log = group.raft.core.log
+        keep_from = max(index + 1 - self._catch_up, log.tail_of(index, CATCH_UP_BYTES), 1)
         group.step(SnapshotTaken(group.now, _identity(written), keep_from))
         await self._journal.mark(group.number, index, term)
         await self._journal.release(group.number, group.raft.core.log.first_index)
@@ -159,6 +172,7 @@ class Snapshotting:
             group.machine.restore(chunks)
             group.applied_index = store.snapshot.index
             group.applied_term = store.snapshot.term
+            self._grown_bytes = 0
         group.step(SnapshotInstalled(group.now, store.sender, store.snapshot))
 
 

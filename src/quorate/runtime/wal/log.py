@@ -22,7 +22,7 @@ from quorate.runtime.wal.records import GroupWrite, RecordKind
 from quorate.runtime.wal.recovery import Recovered, RecoveredGroup, damaged, recover
 from quorate.runtime.wal.segment import Segment, Spares, segment_path
 
-DEFAULT_SEGMENT_BYTES = 64 * 1024 * 1024
+DEFAULT_SEGMENT_BYTES = 16 * 1024 * 1024
 FIRST_SEQUENCE = 1
 
 Result = TypeVar("Result")
@@ -184,9 +184,7 @@ class Wal:
             # not leave a hole, which would look like damage.
             while len(self._segments) > 1 and not self._marks.needs(self._segments[0].sequence):
                 segment = self._segments.pop(0)
-                segment.file.close()
-                self._files.remove(segment.path)
-                self._files.sync_directory(self._directory)
+                self._spares.retire(segment)
                 self._marks.forget_segment(segment.sequence)
         except OSError as error:
             raise self._failed(error) from error

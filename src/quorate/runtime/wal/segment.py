@@ -1,8 +1,10 @@
 """The segment files: their names, their bytes, and the spare ones that stand ready.
 
-Law: a segment is in use only after every byte of it was written as zero, synced, and its
-name made durable. What the log finds past its last record is therefore zero, or what a
-torn write left; it is never an older record.
+Law: a segment is in use only after every byte of it was written once, synced, and its name
+made durable, so that an append never waits for the file system to find it a place. A new
+one holds zeros. A retired one is used again with what it held, but for its opening, which is
+zeroed: what the log finds past its last record is zero, what a torn write left, or a record
+of a batch long before, and batch numbers tell those apart.
 """
 
 from __future__ import annotations
@@ -16,6 +18,11 @@ PREFIX = "wal-"
 SUFFIX = ".log"
 RESERVE = "wal-reserve.log"
 UNFINISHED = "wal-spare.tmp"
+RETIRED = "wal-retired-"
+RETIRED_MAX = 8
+"""So many segments that nobody needs any more are kept for another use."""
+OPENING_BYTES = 4096
+"""Zeroed before a retired segment is used again: no opening of its former life is left."""
 SLICE_BYTES = 1024 * 1024
 SMALLEST_SEGMENT = 256
 """Room for a preamble, a checkpoint of one group and a record; tests go that low."""
@@ -95,6 +102,7 @@ class Spares:
         self._unfinished_path = f"{directory}/{UNFINISHED}"
         self._unfinished: File | None = None
         self._filled = 0
+        self._retired: list[str] = []
         self.next: Segment | None = None
         self.has_reserve = False
 
@@ -112,12 +120,18 @@ class Spares:
     def size_bytes(self) -> int:
         """The size of all spare files."""
         reserve = self._segment_bytes if self.has_reserve else 0
-        return self._filled + reserve + (self.next.size if self.next is not None else 0)
+        retired = len(self._retired) * self._segment_bytes
+        return self._filled + reserve + retired + (self.next.size if self.next is not None else 0)
 
     def open(self) -> None:
-        """Find the reserve that an earlier run left, and remove what it left unfinished."""
+        """Find the spares that an earlier run left, and remove what it left unfinished."""
         self.has_reserve = self._files.exists(self._reserve_path)
         self._files.remove(self._unfinished_path)
+        self._retired = [
+            f"{self._directory}/{name}"
+            for name in self._files.list(self._directory)
+            if name.startswith(RETIRED)
+        ]
 
     def create_first(self, sequence: int, opening: bytes) -> None:
         """Make the segment with which a log begins: it appears whole, with its opening."""
@@ -132,19 +146,16 @@ class Spares:
 
         Return True when both stand ready.
         """
-        if not self.ready and self._fill(SLICE_BYTES):
-            if not self.has_reserve:
-                self._finish_reserve()
-            else:
-                path = segment_path(self._directory, sequence)
-                self.next = Segment(path, sequence, self._finish(path))
+        if not self.has_reserve:
+            self._make_reserve(SLICE_BYTES)
+        elif self.next is None:
+            self._make_next(sequence, SLICE_BYTES)
         return self.ready
 
     def make_reserve(self) -> None:
         """Make the reserve, if there is none."""
         if not self.has_reserve:
-            self._fill(self._segment_bytes)
-            self._finish_reserve()
+            self._make_reserve(self._segment_bytes)
 
     def take(self, sequence: int, size: int) -> Segment:
         """Return the next segment with at least `size` bytes, made now when none is ready.
@@ -152,9 +163,8 @@ class Spares:
         It stays the next one until `taken` says that the log goes on in it.
         """
         if self.next is None:
-            self._fill(self._segment_bytes)
-            path = segment_path(self._directory, sequence)
-            self.next = Segment(path, sequence, self._finish(path))
+            self._make_next(sequence, self._segment_bytes)
+        assert self.next is not None, "a whole segment was filled"
         if self.next.size < size:
             self.next.grow(max(size, self._segment_bytes))
         return self.next
@@ -173,6 +183,17 @@ class Spares:
     def taken(self) -> None:
         """Note that the log goes on in what was the next segment."""
         self.next = None
+
+    def retire(self, segment: Segment) -> None:
+        """Take a segment out of the log, durably; keep it for another use if it is of use."""
+        segment.file.close()
+        if segment.size == self._segment_bytes and len(self._retired) < RETIRED_MAX:
+            path = f"{self._directory}/{RETIRED}{segment.sequence:016x}{SUFFIX}"
+            self._files.rename(segment.path, path)
+            self._retired.append(path)
+        else:
+            self._files.remove(segment.path)
+        self._files.sync_directory(self._directory)
 
     def close(self) -> None:
         """Close what is open."""
@@ -206,9 +227,43 @@ class Spares:
         self._filled = 0
         self._files.remove(self._unfinished_path)
 
-    def _finish_reserve(self) -> None:
-        self._finish(self._reserve_path).close()
-        self.has_reserve = True
+    def _make_reserve(self, count: int) -> None:
+        """Make the reserve, or `count` bytes of it."""
+        file = self._recycle(self._reserve_path)
+        if file is None and self._fill(count):
+            file = self._finish(self._reserve_path)
+        if file is not None:
+            file.close()
+            self.has_reserve = True
+
+    def _make_next(self, sequence: int, count: int) -> None:
+        """Make the next segment, or `count` bytes of it."""
+        path = segment_path(self._directory, sequence)
+        file = self._recycle(path)
+        if file is None and self._fill(count):
+            file = self._finish(path)
+        if file is not None:
+            self.next = Segment(path, sequence, file)
+
+    def _recycle(self, path: str) -> File | None:
+        """Give a retired segment a new name and return it open; None when there is none."""
+        while self._retired:
+            file = self._files.open(self._retired[0])
+            try:
+                if file.size() != self._segment_bytes:  # of a run with another size
+                    file.close()
+                    self._files.remove(self._retired.pop(0))
+                    continue
+                write_zeros(file, 0, min(OPENING_BYTES, self._segment_bytes))
+                file.sync()
+                self._files.rename(self._retired[0], path)
+                del self._retired[0]
+                self._files.sync_directory(self._directory)
+            except OSError:
+                file.close()
+                raise
+            return file
+        return None
 
     def _finish(self, path: str) -> File:
         """Give the unfinished file its name, durably, and return it open."""
