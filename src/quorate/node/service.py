@@ -269,8 +269,12 @@ class Service:
             self._send(connection, WatchOpened(request.id, revision))
             self._deliver(subscriber, connection)
 
-        # "Now" must not lie before what the client has already seen elsewhere.
-        if self._leads(connection, request.id):
+        if not self._leads(connection, request.id):
+            return
+        if request.request.from_revision > 0:
+            ready(ReadAnswer.READY)
+        else:
+            # "Now" must not lie before what the client has already seen elsewhere.
             self._group.read(ready)
 
     def _close_watch(self, connection: Connection, request: CloseWatch) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-from typing import Final
+from typing import Final, NamedTuple
 
 from quorate.errors import (
     InvalidRequest,
@@ -37,6 +37,7 @@ from quorate.store.types import (
     Range,
     RangeOrder,
     RangeResult,
+    ReadConsistency,
     WatchRequest,
     prefix_end,
 )
@@ -79,6 +80,15 @@ class HeldLock:
     async def wait_lost(self) -> None:
         """Return when the lock can no longer be proven."""
         await self._lease.lost.wait()
+
+
+class Place(NamedTuple):
+    """Where a waiter stands: its token, and the key before its own (None: it is first)."""
+
+    token: int
+    before: bytes | None
+    revision: int
+    """The revision at which this was so."""
 
 
 class Turns:
@@ -175,21 +185,26 @@ class Lock:
         """Take the lock if it is free now, without waiting; None when it is not."""
         if self._held is not None:
             raise LockError(f"this object holds {self._name!r} already: make one per use")
-        lease = await self._keeper.lease(self._ttl)
-        key = self._key(lease)
-        if self._turns.taken(key):
-            return None
-        await self._turns.enter(key)
-        try:
-            revision, first = await self._queue(key, lease)
-            if first:
-                return self._hold(key, revision, lease)
-            await self._withdraw(key, revision)
-        except BaseException:
-            self._give_up(key)
-            raise
-        self._turns.exit(key)
-        return None
+        while True:
+            lease = await self._keeper.lease(self._ttl)
+            key = self._key(lease)
+            if self._turns.taken(key):
+                return None
+            await self._turns.enter(key)
+            try:
+                place = await self._queue(key, lease)
+                if place.before is None:
+                    return self._hold(key, place.token, lease)
+                await self._withdraw(key, place.token)
+            except (LeaseNotFound, LockLost):
+                lease.lost.set()
+                self._give_up(key)
+            except BaseException:
+                self._give_up(key)
+                raise
+            else:
+                self._turns.exit(key)
+                return None
 
     async def release(self) -> None:
         """Give the lock back; only one's own, and only once."""
@@ -262,18 +277,19 @@ class Lock:
     async def _acquire_with(self, key: bytes, lease: SharedLease) -> HeldLock | None:
         """Queue, wait, and take the lock; None: the lease ended meanwhile, begin anew."""
         try:
-            revision, first = await self._queue(key, lease)
+            place = await self._queue(key, lease)
         except LeaseNotFound:
             lease.lost.set()
             return None
         try:
-            while not first:
-                first = await self._wait_for_turn(key, revision)
+            while place.before is not None:
+                gone_at = await self._gone(place.before, place.revision)
+                place = await self._look(key, place.token, gone_at)
         except LockLost:
             return None
         if not lease.proven:
             return None
-        return self._hold(key, revision, lease)
+        return self._hold(key, place.token, lease)
 
     def _key(self, lease: SharedLease) -> bytes:
         return self._prefix + b"%x" % lease.id
@@ -282,54 +298,57 @@ class Lock:
         self._held = HeldLock(self._name, key, token, lease)
         return self._held
 
-    async def _queue(self, key: bytes, lease: SharedLease) -> tuple[int, bool]:
-        """Create the waiter's key; return its create revision and whether it is the first."""
-        oldest = Range(
-            start=self._prefix,
-            end=prefix_end(self._prefix),
-            limit=1,
-            order=RangeOrder.CREATE_REVISION,
-            content=Content.KEYS,
-        )
+    async def _queue(self, key: bytes, lease: SharedLease) -> Place:
+        """Create the waiter's key; return its place in the queue."""
+        newest = self._newest(0)
         result = await self._store.commit(
             when=[create_revision(key) == 0],
-            then=[Put(key, b"", lease.id), Get(key), oldest],
-            otherwise=[Get(key), Get(key), oldest],
+            then=[Put(key, b"", lease.id), newest],
+            otherwise=[Get(key)],
         )
-        own, first = result.results[1], result.results[2]
-        assert isinstance(own, KeyValue)
-        assert isinstance(first, RangeResult)
-        return own.create_revision, first.items[0].key == key
+        own = result.results[0]
+        if isinstance(own, KeyValue):
+            return await self._look(key, own.create_revision, result.revision)
+        found = result.results[1]
+        assert isinstance(found, RangeResult)
+        return _place(found, key, found.items[0].create_revision)
 
-    async def _wait_for_turn(self, key: bytes, revision: int) -> bool:
-        """Wait until the key before one's own is gone; tell whether one is first now."""
-        # Both reads share one quorum round where the engine has one; the own key is looked
-        # at last, so that a lease that ended meanwhile is never taken for a held lock.
-        query = Range(
+    async def _look(self, key: bytes, token: int, revision: int) -> Place:
+        """Look where one's own key stands, in the state at `revision` or a later one.
+
+        What stood before one's own key and is gone never comes back, since create revisions
+        only rise, so the state need not be the newest; that the own key is still there is
+        what the lease proves. Raises LockLost when it is not.
+        """
+        query = self._newest(token)
+        found = await self._store.range(query, consistency=ReadConsistency.STALE)
+        if found.revision < revision:
+            # After a failover the node that was asked may be behind the one that told.
+            found = await self._store.range(query)
+        return _place(found, key, token)
+
+    def _newest(self, token: int) -> Range:
+        """The last two of the queue, up to the one with this token (0: up to its end)."""
+        return Range(
             start=self._prefix,
             end=prefix_end(self._prefix),
-            limit=1,
+            limit=2,
             order=RangeOrder.CREATE_REVISION,
             direction=Direction.DESCENDING,
             content=Content.KEYS,
-            max_create_revision=revision - 1,
+            max_create_revision=token,
         )
-        before, own = await asyncio.gather(self._store.range(query), self._store.get(key))
-        if own is None or own.create_revision != revision:
-            raise LockLost("the waiter's lease ended")
-        if not before.items:
-            return True
-        await self._gone(before.items[0].key, before.revision)
-        return False
 
-    async def _gone(self, key: bytes, revision: int) -> None:
+    async def _gone(self, key: bytes, revision: int) -> int:
+        """Wait until a key that was there at `revision` is gone; return when it went."""
         watch = self._store.watch(WatchRequest(key, from_revision=revision + 1))
         try:
             async for batch in watch:
                 if any(event.kind for event in batch.events):
-                    return
+                    return batch.revision
         finally:
             await watch.close()
+        raise LockLost("the watch on the queue was closed")
 
     async def _withdraw(self, key: bytes, revision: int) -> None:
         """Delete one's own key, and never another's that has the same name by now."""
@@ -350,3 +369,11 @@ class Lock:
             return
         finally:
             self._turns.exit(key)
+
+
+def _place(found: RangeResult, key: bytes, token: int) -> Place:
+    """Read one's place from the last two of the queue; raises LockLost when it is not there."""
+    items = found.items
+    if not items or items[0].key != key or items[0].create_revision != token:
+        raise LockLost("the waiter's lease ended")
+    return Place(token, items[1].key if len(items) > 1 else None, found.revision)

@@ -135,7 +135,8 @@ def test_a_full_link_drops_and_lives(loop: str) -> None:
             sent = 0
             while us.links.send(1, bytes(1_000_000)):
                 sent += 1
-            assert sent == PEER_BOUND // 1_000_004
+            # What the two sockets themselves hold comes on top of the bound.
+            assert PEER_BOUND // 1_000_004 <= sent < 2 * PEER_BOUND // 1_000_004
             assert us.links.is_up(1)
             accepted[Role.PEER].resume_reading()
             received = 0

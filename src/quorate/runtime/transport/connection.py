@@ -187,6 +187,10 @@ class Connection(asyncio.Protocol):
             )
         self._gather(_pack(size), payload, size + HEADER_SIZE)
 
+    def flush(self) -> None:
+        """Hand what was sent to the transport now, when no more will come in this turn."""
+        self._flush()
+
     def close(self, reason: str) -> None:
         """Send what is queued, within a second, then end. Fine to call twice."""
         if self._error is None:

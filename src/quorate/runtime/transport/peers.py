@@ -140,6 +140,8 @@ class _Link:
         if connection.queued + len(payload) > self.bound:
             return False
         connection.send(payload)
+        # Whoever sends to a member has gathered a turn's messages already.
+        connection.flush()
         return True
 
     def stop(self) -> None:
