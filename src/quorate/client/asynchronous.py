@@ -10,9 +10,10 @@ from quorate.client.kv import AsyncKV
 from quorate.client.urls import open_store, resolve_url
 from quorate.recipes.leases import LeaseKeeper
 from quorate.recipes.lock import DEFAULT_TTL_SECONDS, Lock, Turns
+from quorate.runtime.ports import Ports
+from quorate.runtime.real_ports import real_ports
 from quorate.runtime.scope import TaskScope
 from quorate.runtime.transport.tls import TlsConfig
-from quorate.runtime.world import RealClock
 from quorate.store.port import Store
 
 TIMEOUT_SECONDS: Final = 10.0
@@ -23,7 +24,8 @@ class AsyncClient:
     """A client of the store behind `url`. Make it inside a running event loop.
 
     `timeout` (seconds) bounds every call, over all retries and failovers. Close it when
-    done, or use it as an async context manager: that revokes its leases.
+    done, or use it as an async context manager: that revokes its leases. `ports` are those
+    of a simulated world; without, it is this machine.
     """
 
     def __init__(
@@ -32,11 +34,13 @@ class AsyncClient:
         *,
         tls: TlsConfig | None = None,
         timeout: float = TIMEOUT_SECONDS,
+        ports: Ports | None = None,
     ) -> None:
         self.url = resolve_url(url)
-        self._store = open_store(self.url, tls=tls, timeout=timeout)
+        ports = ports or real_ports()
+        self._store = open_store(self.url, tls=tls, timeout=timeout, ports=ports)
         self._scope = TaskScope(_failed)
-        self._keeper = LeaseKeeper(self._store, RealClock(), self._scope)
+        self._keeper = LeaseKeeper(self._store, ports.clock, self._scope)
         self._turns = Turns()
         self.kv = AsyncKV(self._store)
 

@@ -12,6 +12,7 @@ from typing import Final
 from quorate.engines.cluster import ClusterStore
 from quorate.engines.memory import MemoryStore
 from quorate.errors import InvalidRequest
+from quorate.runtime.ports import Ports
 from quorate.runtime.transport.tls import TlsConfig
 from quorate.store.port import Store
 
@@ -24,13 +25,13 @@ def resolve_url(url: str | None) -> str:
     return url or os.environ.get("QUORATE_URL") or DEFAULT_URL
 
 
-def open_store(url: str, *, tls: TlsConfig | None, timeout: float) -> Store:
+def open_store(url: str, *, tls: TlsConfig | None, timeout: float, ports: Ports) -> Store:
     """Return the engine behind a URL; raises InvalidRequest for one that names none."""
     scheme, separator, rest = url.partition(":")
     if separator and scheme == "memory":
-        return MemoryStore.named(rest) if rest else MemoryStore()
+        return MemoryStore(clock=ports.clock, randomness=ports.randomness, name=rest)
     if separator and scheme == "quorate" and rest.startswith("//"):
-        return ClusterStore(parse_addresses(rest[2:]), tls=tls, timeout=timeout)
+        return ClusterStore(parse_addresses(rest[2:]), tls=tls, timeout=timeout, ports=ports)
     raise InvalidRequest(
         f"no engine is behind {url!r}: use quorate://host:port,host:port or memory:"
     )

@@ -11,8 +11,10 @@ from typing import Any
 import msgspec
 
 from quorate.errors import ConfigurationError
+from quorate.protocol.raft import RaftConfig
 from quorate.protocol.raft.configuration import Member
 from quorate.runtime.transport.tls import TlsConfig
+from quorate.runtime.wal import DEFAULT_SEGMENT_BYTES
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,6 +84,13 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             f"{self.listen} can be reached from other machines: give --tls-certificate, "
             "--tls-key and --tls-authority for mutual TLS, or say --insecure"
         )
+
+
+class Tuning(msgspec.Struct, frozen=True, kw_only=True):
+    """What a release chooses well and nobody configures; simulations choose it oddly."""
+
+    raft: RaftConfig = RaftConfig()
+    segment_bytes: int = DEFAULT_SEGMENT_BYTES
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -7,15 +7,16 @@ from quorate.errors import ConfigurationError
 from quorate.node.config import NodeConfig
 from quorate.node.identity import FORMAT, Identity
 from quorate.protocol.raft import Configuration, Member
+from quorate.runtime.ports import Ports
 
 
-async def joined_identity(config: NodeConfig) -> Identity:
+async def joined_identity(config: NodeConfig, ports: Ports) -> Identity:
     """Ask the cluster that `config.join` names for this node's ids.
 
     Raises ConfigurationError when no member has this node's name, Unavailable when nobody
     answers.
     """
-    store = ClusterStore(config.join, tls=config.tls)
+    store = ClusterStore(config.join, tls=config.tls, ports=ports)
     try:
         members = await store.members()
     finally:

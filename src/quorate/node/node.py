@@ -20,7 +20,7 @@ from quorate.kv.lessor import Lessor
 from quorate.kv.machine import KeyValueMachine
 from quorate.kv.requests import Status
 from quorate.kv.watches import WatchHub
-from quorate.node.config import NodeConfig, split_address
+from quorate.node.config import NodeConfig, Tuning, split_address
 from quorate.node.http import HttpServer
 from quorate.node.identity import Identity, first_identity, load_identity, save_identity
 from quorate.node.joining import joined_identity
@@ -33,7 +33,8 @@ from quorate.protocol.raft.configuration import decode_configuration
 from quorate.protocol.raft.output import RoleChange
 from quorate.runtime.host import Group, Journal
 from quorate.runtime.host.snapshotting import Snapshotting
-from quorate.runtime.network import RealNetwork
+from quorate.runtime.ports import Ports
+from quorate.runtime.real_ports import real_ports
 from quorate.runtime.scope import TaskScope
 from quorate.runtime.snapshots import SnapshotStore
 from quorate.runtime.transport.connection import Connection, ConnectionLimits
@@ -50,7 +51,6 @@ from quorate.runtime.transport.peers import LinkEvents, PeerLinks
 from quorate.runtime.transport.server import Listener, Reception
 from quorate.runtime.transport.tls import ReloadingContext
 from quorate.runtime.wal import RecoveredGroup, Wal
-from quorate.runtime.world import RealClock, RealFiles, RealRandomness, ThreadBackground
 from quorate.store.limits import Limits
 
 GROUP: Final = 1
@@ -64,16 +64,25 @@ logger = logging.getLogger("quorate.node")
 class Node:
     """One node. `failed` is resolved when it must stop by itself, with the reason."""
 
-    def __init__(self, config: NodeConfig, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        limits: Limits | None = None,
+        *,
+        tuning: Tuning | None = None,
+        ports: Ports | None = None,
+    ) -> None:
         self.config = config
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self._limits = limits or Limits()
-        self._files = RealFiles()
-        self._clock = RealClock()
-        self._randomness = RealRandomness()
-        self._network = RealNetwork()
-        self._disk = ThreadBackground("quorate-log")
-        self._bulk_disk = ThreadBackground("quorate-snapshot")
+        self._tuning = tuning or Tuning()
+        self._ports = ports = ports or real_ports()
+        self._files = ports.files
+        self._clock = ports.clock
+        self._randomness = ports.randomness
+        self._network = ports.network
+        self._disk = ports.background("quorate-log")
+        self._bulk_disk = ports.background("quorate-snapshot")
         self._scope = TaskScope(lambda _, error: self._fail(error))
         self._machine = KeyValueMachine(self._limits)
         self._identity: Identity
@@ -147,7 +156,7 @@ class Node:
         identity = load_identity(self._files, self.config.data_dir)
         if identity is None:
             if self.config.join:
-                identity = await joined_identity(self.config)
+                identity = await joined_identity(self.config, self._ports)
             else:
                 identity = first_identity(self.config)
             save_identity(self._files, self.config.data_dir, identity)
@@ -161,7 +170,10 @@ class Node:
     def _assemble(self) -> None:
         directory = self.config.data_dir
         self._wal, groups = Wal.open(
-            self._files, f"{directory}/wal", salt=self._randomness.bits(32)
+            self._files,
+            f"{directory}/wal",
+            segment_bytes=self._tuning.segment_bytes,
+            salt=self._randomness.bits(32),
         )
         store = SnapshotStore(self._files, f"{directory}/snapshots/{GROUP}")
         raft, applied = self._recover(groups.get(GROUP), store)
@@ -230,6 +242,7 @@ class Node:
             node=self._identity.node_id,
             at=self._clock.monotonic(),
             jitter=lambda: self._randomness.uniform(0.0, 1.0),
+            config=self._tuning.raft,
             configuration=configuration,
             hard_state=recovered.hard_state if recovered else HardState(),
             base=base,

@@ -2,7 +2,7 @@
 
 Everything above this file gets its files, clock, randomness and background work through
 these protocols, so that a simulated world can stand in for the real one. The real
-implementations are in `world.py` and `network.py`.
+implementations are in `world.py` and `network.py`; `real_ports.py` puts them together.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 Result = TypeVar("Result")
@@ -136,3 +137,15 @@ class Network(Protocol):
         tls: ssl.SSLContext | None,
     ) -> Listening:
         """Accept connections; port 0 means any free one. Raises OSError."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """All of the world that one process sees."""
+
+    files: Files
+    network: Network
+    clock: Clock
+    randomness: Randomness
+    background: Callable[[str], Background]
+    """Makes a line of background work of its own; the name is for people."""

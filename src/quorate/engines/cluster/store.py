@@ -42,13 +42,12 @@ from quorate.kv.requests import (
     encode,
 )
 from quorate.protocol.raft.configuration import Change, encode_configuration
-from quorate.runtime.network import RealNetwork
-from quorate.runtime.ports import Clock, Network, Randomness
+from quorate.runtime.ports import Ports
+from quorate.runtime.real_ports import real_ports
 from quorate.runtime.scope import TaskScope
 from quorate.runtime.transport.connection import ConnectionLimits
 from quorate.runtime.transport.dial import Dialer
 from quorate.runtime.transport.tls import ReloadingContext, TlsConfig
-from quorate.runtime.world import RealClock, RealRandomness
 from quorate.store.limits import Limits
 from quorate.store.port import Capabilities
 from quorate.store.types import (
@@ -85,29 +84,28 @@ class ClusterStore:
     `timeout` (seconds) is the deadline of every call, over all retries and failovers.
     """
 
-    def __init__(  # noqa: PLR0913  each is a port of the world or a part of the URL
+    def __init__(
         self,
         addresses: Sequence[str],
         *,
         tls: TlsConfig | None = None,
         timeout: float = DEADLINE_SECONDS,
         limits: Limits | None = None,
-        network: Network | None = None,
-        clock: Clock | None = None,
-        randomness: Randomness | None = None,
+        ports: Ports | None = None,
     ) -> None:
         if not addresses:
             raise InvalidRequest("a cluster URL names at least one node: quorate://host:port")
         self._limits = limits or Limits()
-        self._clock = clock or RealClock()
-        self._randomness = randomness or RealRandomness()
+        ports = ports or real_ports()
+        self._clock = ports.clock
+        self._randomness = ports.randomness
         self._timeout = int(timeout * SECOND)
         self._loop = asyncio.get_running_loop()
         self._scope = TaskScope(self._failed)
         self._link = Link(
             addresses,
             dialer=Dialer(
-                network or RealNetwork(),
+                ports.network,
                 ReloadingContext.for_client(tls) if tls else None,
                 ConnectionLimits(
                     frame_bytes=FRAME_BYTES_MAX, handshake_seconds=DIAL_TIMEOUT_SECONDS
