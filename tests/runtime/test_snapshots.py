@@ -10,13 +10,13 @@ import pytest
 from quorate.errors import DiskFull, SnapshotDamaged, StorageError, StorageFailed
 from quorate.runtime.snapshots import SnapshotMeta, SnapshotReceiver, SnapshotStore
 
-from .faulty_files import FaultyFiles, PowerLost, chance
+from quorate.simulation.disk import VirtualFiles, PowerLost, chance
 
 DIRECTORY = "/data/snapshots/1"
 CHUNKS = [b"first" * 100, b"second" * 200, b"3"]
 
 
-def stored(files: FaultyFiles, index: int = 5, chunks: list[bytes] = CHUNKS) -> SnapshotMeta:
+def stored(files: VirtualFiles, index: int = 5, chunks: list[bytes] = CHUNKS) -> SnapshotMeta:
     writer = SnapshotStore(files, DIRECTORY).begin(SnapshotMeta(1, index, 2, b"members"))
     for chunk in chunks:
         writer.write(chunk)
@@ -34,11 +34,11 @@ def sent(source: SnapshotStore, meta: SnapshotMeta, receiver: SnapshotReceiver, 
 
 
 def test_a_new_store_has_no_snapshot() -> None:
-    assert SnapshotStore(FaultyFiles(), DIRECTORY).latest() is None
+    assert SnapshotStore(VirtualFiles(), DIRECTORY).latest() is None
 
 
 def test_what_was_written_is_read_back_after_the_loss_of_everything_unsynced() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     meta = stored(files)
     store = SnapshotStore(files.crash(lambda: False), DIRECTORY)
     assert store.latest() == meta
@@ -48,7 +48,7 @@ def test_what_was_written_is_read_back_after_the_loss_of_everything_unsynced() -
 
 
 def test_a_snapshot_without_chunks_is_a_snapshot() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     meta = stored(files, chunks=[b""])
     store = SnapshotStore(files, DIRECTORY)
     assert store.latest() == meta
@@ -56,7 +56,7 @@ def test_a_snapshot_without_chunks_is_a_snapshot() -> None:
 
 
 def test_the_newest_is_the_one_with_the_highest_index() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     for index in (9, 300, 20):
         stored(files, index)
     latest = SnapshotStore(files, DIRECTORY).latest()
@@ -65,7 +65,7 @@ def test_the_newest_is_the_one_with_the_highest_index() -> None:
 
 
 def test_an_aborted_snapshot_leaves_nothing() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     store = SnapshotStore(files, DIRECTORY)
     writer = store.begin(SnapshotMeta(1, 5, 2, b""))
     writer.write(b"half")
@@ -75,7 +75,7 @@ def test_an_aborted_snapshot_leaves_nothing() -> None:
 
 
 def test_leftovers_of_a_write_are_removed_at_the_next_start() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     writer = SnapshotStore(files, DIRECTORY).begin(SnapshotMeta(1, 5, 2, b""))
     writer.write(b"half")
     assert len(files.list(DIRECTORY)) == 1
@@ -84,7 +84,7 @@ def test_leftovers_of_a_write_are_removed_at_the_next_start() -> None:
 
 
 def test_a_damaged_newest_falls_back_to_the_one_before_and_is_named() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     older, newer = stored(files, 5), stored(files, 9)
     files.flip(path_of(newer), 8 * 700)
     store = SnapshotStore(files, DIRECTORY)
@@ -95,7 +95,7 @@ def test_a_damaged_newest_falls_back_to_the_one_before_and_is_named() -> None:
 
 
 def test_every_flipped_bit_and_every_cut_is_found() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     meta = stored(files, chunks=[b"abc", b"defg"])
     for bit in range(meta.size * 8):
         rotten = files.copy()
@@ -107,7 +107,7 @@ def test_every_flipped_bit_and_every_cut_is_found() -> None:
         check_refused(short, meta)
 
 
-def check_refused(files: FaultyFiles, meta: SnapshotMeta) -> None:
+def check_refused(files: VirtualFiles, meta: SnapshotMeta) -> None:
     store = SnapshotStore(files, DIRECTORY)
     assert store.latest() is None
     with pytest.raises(SnapshotDamaged):
@@ -116,7 +116,7 @@ def check_refused(files: FaultyFiles, meta: SnapshotMeta) -> None:
 
 
 def test_damage_found_while_reading_makes_the_store_fall_back() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     older, newer = stored(files, 5), stored(files, 9)
     store = SnapshotStore(files, DIRECTORY)
     assert store.latest() == newer
@@ -127,7 +127,7 @@ def test_damage_found_while_reading_makes_the_store_fall_back() -> None:
 
 
 def test_a_snapshot_under_the_name_of_another_is_damaged() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     older, newer = stored(files, 5), stored(files, 9)
     files.rename(path_of(newer), path_of(older))
     store = SnapshotStore(files, DIRECTORY)
@@ -136,7 +136,7 @@ def test_a_snapshot_under_the_name_of_another_is_damaged() -> None:
 
 
 def test_prune_keeps_the_newest_whole_ones() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     metas = [stored(files, index) for index in (1, 2, 3, 4)]
     files.flip(path_of(metas[3]), 800)
     store = SnapshotStore(files, DIRECTORY)
@@ -150,7 +150,7 @@ def test_prune_keeps_the_newest_whole_ones() -> None:
 
 
 def test_prune_removes_nothing_when_nothing_is_whole() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     meta = stored(files)
     files.flip(path_of(meta), 800)
     SnapshotStore(files, DIRECTORY).prune()
@@ -159,7 +159,7 @@ def test_prune_removes_nothing_when_nothing_is_whole() -> None:
 
 @pytest.mark.parametrize("step", [1, 7, 100, 10_000])
 def test_a_received_snapshot_is_the_one_that_was_sent(step: int) -> None:
-    source_files, target_files = FaultyFiles(), FaultyFiles()
+    source_files, target_files = VirtualFiles(), VirtualFiles()
     meta = stored(source_files)
     source, target = (SnapshotStore(files, DIRECTORY) for files in (source_files, target_files))
     receiver = target.receive(meta)
@@ -172,10 +172,10 @@ def test_a_received_snapshot_is_the_one_that_was_sent(step: int) -> None:
 
 
 def test_bytes_that_come_twice_or_past_a_gap_do_no_harm() -> None:
-    source_files = FaultyFiles()
+    source_files = VirtualFiles()
     meta = stored(source_files)
     source = SnapshotStore(source_files, DIRECTORY)
-    receiver = SnapshotStore(FaultyFiles(), DIRECTORY).receive(meta)
+    receiver = SnapshotStore(VirtualFiles(), DIRECTORY).receive(meta)
     assert receiver.write(0, source.read_raw(meta, 0, 50)) == 50
     assert receiver.write(0, source.read_raw(meta, 0, 50)) == 50
     assert receiver.write(60, source.read_raw(meta, 60, 50)) == 50
@@ -185,7 +185,7 @@ def test_bytes_that_come_twice_or_past_a_gap_do_no_harm() -> None:
 
 
 def test_a_receipt_goes_on_after_a_restart_from_the_last_whole_chunk() -> None:
-    source_files, target_files = FaultyFiles(), FaultyFiles()
+    source_files, target_files = VirtualFiles(), VirtualFiles()
     meta = stored(source_files)
     source = SnapshotStore(source_files, DIRECTORY)
     receiver = SnapshotStore(target_files, DIRECTORY).receive(meta)
@@ -199,11 +199,11 @@ def test_a_receipt_goes_on_after_a_restart_from_the_last_whole_chunk() -> None:
 
 
 def test_a_receipt_trusts_only_what_provably_survived_a_crash() -> None:
-    source_files = FaultyFiles()
+    source_files = VirtualFiles()
     meta = stored(source_files, chunks=[bytes([number]) * 700 for number in range(20)])
     source = SnapshotStore(source_files, DIRECTORY)
     for seed in range(30):
-        target_files = FaultyFiles()
+        target_files = VirtualFiles()
         receiver = SnapshotStore(target_files, DIRECTORY).receive(meta)
         for offset in range(0, 9000, 300):
             receiver.write(offset, source.read_raw(meta, offset, 300))
@@ -217,7 +217,7 @@ def test_a_receipt_trusts_only_what_provably_survived_a_crash() -> None:
 
 
 def test_a_receipt_of_another_snapshot_starts_anew() -> None:
-    source_files, target_files = FaultyFiles(), FaultyFiles()
+    source_files, target_files = VirtualFiles(), VirtualFiles()
     first = stored(source_files, 5)
     second = stored(source_files, 5, [b"other"])
     assert (first.index, first.term) == (second.index, second.term)
@@ -229,7 +229,7 @@ def test_a_receipt_of_another_snapshot_starts_anew() -> None:
 
 
 def test_a_receipt_that_does_not_verify_is_refused_and_forgotten() -> None:
-    source_files, target_files = FaultyFiles(), FaultyFiles()
+    source_files, target_files = VirtualFiles(), VirtualFiles()
     meta = stored(source_files)
     raw = bytearray(source_files.content(path_of(meta)))
     raw[600] ^= 1
@@ -243,9 +243,9 @@ def test_a_receipt_that_does_not_verify_is_refused_and_forgotten() -> None:
 
 
 def test_a_receipt_takes_no_more_than_was_announced_and_no_less() -> None:
-    source_files = FaultyFiles()
+    source_files = VirtualFiles()
     meta = stored(source_files)
-    target = SnapshotStore(FaultyFiles(), DIRECTORY)
+    target = SnapshotStore(VirtualFiles(), DIRECTORY)
     receiver = target.receive(meta)
     with pytest.raises(SnapshotDamaged, match="past the end"):
         receiver.write(meta.size - 1, b"ab")
@@ -254,7 +254,7 @@ def test_a_receipt_takes_no_more_than_was_announced_and_no_less() -> None:
 
 
 def test_a_full_disk_refuses_the_snapshot_and_keeps_the_one_before() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     meta = stored(files)
     files.capacity = files.used + 200
     store = SnapshotStore(files, DIRECTORY)
@@ -267,7 +267,7 @@ def test_a_full_disk_refuses_the_snapshot_and_keeps_the_one_before() -> None:
 
 @pytest.mark.parametrize("error_number", [errno.EIO, errno.ENOSPC])
 def test_a_snapshot_whose_sync_failed_has_no_name(error_number: int) -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     store = SnapshotStore(files, DIRECTORY)
     writer = store.begin(SnapshotMeta(1, 9, 2, b""))
     files.fail("sync", error_number)
@@ -278,7 +278,7 @@ def test_a_snapshot_whose_sync_failed_has_no_name(error_number: int) -> None:
 
 def test_a_power_cut_at_any_point_leaves_the_old_snapshot_or_the_new_one() -> None:
     for point in range(20):
-        files = FaultyFiles()
+        files = VirtualFiles()
         older = stored(files, 5)
         files.lose_power(point)
         newer = None

@@ -7,12 +7,12 @@ import pytest
 from quorate.protocol.raft.messages import HardState
 from quorate.runtime.wal import GroupWrite, RecoveredGroup
 
-from .faulty_files import FaultyFiles
+from quorate.simulation.disk import VirtualFiles
 from .wal_cases import DIRECTORY, SMALL, entries, entry, open_wal, reopened, segments
 
 
 def test_a_new_log_is_empty_and_has_a_reserve() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, groups = open_wal(files)
     assert groups == {}
     assert (wal.last_batch, wal.segment_count, wal.sync_count) == (0, 1, 0)
@@ -21,7 +21,7 @@ def test_a_new_log_is_empty_and_has_a_reserve() -> None:
 
 
 def test_what_was_appended_survives_the_loss_of_everything_unsynced() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     wal.append(
         [GroupWrite(1, HardState(2, 3, 1), entries(1, 3)), GroupWrite(9, HardState(7, 0, 0))]
@@ -32,7 +32,7 @@ def test_what_was_appended_survives_the_loss_of_everything_unsynced() -> None:
 
 
 def test_one_batch_of_many_groups_costs_one_sync() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     before = files.sync_count
     wal.append([GroupWrite(group, HardState(1), entries(1, 2)) for group in range(1, 20)])
@@ -42,7 +42,7 @@ def test_one_batch_of_many_groups_costs_one_sync() -> None:
 
 
 def test_an_empty_batch_writes_nothing() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     before = files.operations
     wal.append([])
@@ -51,7 +51,7 @@ def test_an_empty_batch_writes_nothing() -> None:
 
 
 def test_batches_continue_after_a_restart() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     for index in range(1, 30):
         wal, groups = open_wal(files)
         assert [held.index for group in groups.values() for held in group.entries] == list(
@@ -64,7 +64,7 @@ def test_batches_continue_after_a_restart() -> None:
 
 
 def test_entries_at_held_indexes_replace_them_and_all_after() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     wal.append([GroupWrite(1, entries=entries(1, 9))])
     wal.append([GroupWrite(1, HardState(2), entries(4, 5, term=2))])
@@ -72,7 +72,7 @@ def test_entries_at_held_indexes_replace_them_and_all_after() -> None:
 
 
 def test_a_truncation_removes_the_tail_and_comes_before_the_entries() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     wal.append([GroupWrite(1, entries=entries(1, 9))])
     wal.append([GroupWrite(1, truncate_from=7)])
@@ -82,7 +82,7 @@ def test_a_truncation_removes_the_tail_and_comes_before_the_entries() -> None:
 
 
 def test_a_snapshot_within_the_log_keeps_the_tail_before_it() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     wal.append([GroupWrite(1, entries=entries(1, 9))])
     wal.append([GroupWrite(1, snapshot=(6, 1))])
@@ -90,7 +90,7 @@ def test_a_snapshot_within_the_log_keeps_the_tail_before_it() -> None:
 
 
 def test_an_installed_snapshot_replaces_the_log_and_entries_go_on_behind_it() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     wal.append([GroupWrite(1, entries=entries(1, 9))])
     wal.append([GroupWrite(1, snapshot=(100, 4))])
@@ -99,7 +99,7 @@ def test_an_installed_snapshot_replaces_the_log_and_entries_go_on_behind_it() ->
 
 
 def test_a_snapshot_never_goes_back() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     wal.append([GroupWrite(1, snapshot=(100, 4))])
     wal.append([GroupWrite(1, snapshot=(50, 2))])
@@ -107,7 +107,7 @@ def test_a_snapshot_never_goes_back() -> None:
 
 
 def test_a_conflicting_log_is_replaced_by_truncation_and_snapshot_in_one_write() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     wal.append([GroupWrite(1, entries=entries(1, 9))])
     wal.append([GroupWrite(1, truncate_from=5, snapshot=(5, 3), entries=entries(6, 6, term=3))])
@@ -115,7 +115,7 @@ def test_a_conflicting_log_is_replaced_by_truncation_and_snapshot_in_one_write()
 
 
 def test_a_commit_past_the_end_of_the_log_is_lowered_to_it() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     wal.append([GroupWrite(1, HardState(3, 1, 50), entries(1, 4))])
     assert reopened(files)[1].hard_state == HardState(3, 1, 4)
@@ -145,7 +145,7 @@ def test_a_commit_past_the_end_of_the_log_is_lowered_to_it() -> None:
 def test_a_write_that_would_leave_a_gap_is_refused_and_nothing_is_written(
     write: GroupWrite,
 ) -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     wal.append([GroupWrite(1, entries=entries(1, 4), snapshot=(2, 1))])
     before = files.operations
@@ -156,14 +156,14 @@ def test_a_write_that_would_leave_a_gap_is_refused_and_nothing_is_written(
 
 
 def test_writes_of_one_group_in_one_batch_build_on_each_other() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     wal.append([GroupWrite(1, entries=entries(1, 2)), GroupWrite(1, entries=entries(3, 4))])
     assert reopened(files)[1].entries == entries(1, 4)
 
 
 def test_the_log_rolls_over_and_reads_back_across_segments() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     for index in range(1, 101):
         wal.append([GroupWrite(1, HardState(1, 1, index), [entry(index, data=b"x" * 100)])])
@@ -172,7 +172,7 @@ def test_the_log_rolls_over_and_reads_back_across_segments() -> None:
 
 
 def test_a_batch_larger_than_a_segment_gets_a_segment_of_its_size() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     large = entry(2, data=b"y" * (5 * SMALL))
     wal.append([GroupWrite(1, entries=[entry(1)])])
@@ -182,7 +182,7 @@ def test_a_batch_larger_than_a_segment_gets_a_segment_of_its_size() -> None:
 
 
 def test_segments_are_written_with_zeros_before_they_are_used() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     open_wal(files)
     assert [len(files.content(path)) for path in segments(files)] == [SMALL]
     assert files.content(f"{DIRECTORY}/wal-reserve.log") == bytes(SMALL)
@@ -190,7 +190,7 @@ def test_segments_are_written_with_zeros_before_they_are_used() -> None:
 
 
 def test_a_prepared_segment_spares_the_append_its_zeros() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     while not wal.prepare_next():
         pass
@@ -203,7 +203,7 @@ def test_a_prepared_segment_spares_the_append_its_zeros() -> None:
 
 
 def test_a_prepared_segment_is_found_again_after_a_restart() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     wal.append([GroupWrite(1, entries=entries(1, 2))])
     while not wal.prepare_next():
@@ -216,7 +216,7 @@ def test_a_prepared_segment_is_found_again_after_a_restart() -> None:
 
 
 def test_release_removes_segments_that_nobody_needs() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     for index in range(1, 51):
         wal.append([GroupWrite(1, HardState(1, 1, index), [entry(index, data=b"x" * 100)])])
@@ -233,7 +233,7 @@ def test_release_removes_segments_that_nobody_needs() -> None:
 
 
 def test_a_release_is_remembered_from_the_next_segment_on() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     wal.append([GroupWrite(1, entries=entries(1, 9), snapshot=(9, 1))])
     wal.append([GroupWrite(2, entries=entries(1, 9))])
@@ -245,7 +245,7 @@ def test_a_release_is_remembered_from_the_next_segment_on() -> None:
 
 
 def test_what_no_snapshot_covers_cannot_be_released() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     wal.append([GroupWrite(1, entries=entries(1, 9), snapshot=(5, 1))])
     with pytest.raises(ValueError, match="no snapshot at 6"):
@@ -256,7 +256,7 @@ def test_what_no_snapshot_covers_cannot_be_released() -> None:
 
 
 def test_an_idle_group_pins_segments_until_its_tail_is_rewritten() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     wal.append([GroupWrite(7, HardState(3, 2, 2), entries(1, 2), snapshot=(1, 1))])
     for index in range(1, 51):
@@ -276,7 +276,7 @@ def test_an_idle_group_pins_segments_until_its_tail_is_rewritten() -> None:
 
 
 def test_a_rewrite_must_be_the_whole_tail() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     wal.append([GroupWrite(1, entries=entries(1, 9), snapshot=(5, 1))])
     before = files.operations

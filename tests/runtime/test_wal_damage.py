@@ -15,7 +15,7 @@ from quorate.protocol.raft.messages import Entry, HardState
 from quorate.runtime.wal import GroupWrite, RecoveredGroup, Wal, records
 from quorate.runtime.wal.records import RecordKind
 
-from .faulty_files import FaultyFiles
+from quorate.simulation.disk import VirtualFiles
 from .wal_cases import DIRECTORY, entries, entry, open_wal, segments
 
 BATCHES = 11
@@ -32,12 +32,12 @@ class Place(NamedTuple):
 
 def written(
     batches: int = BATCHES, segment_bytes: int = SEGMENT
-) -> tuple[FaultyFiles, list[Place]]:
+) -> tuple[VirtualFiles, list[Place]]:
     """A log of so many batches, and where each of them stands.
 
     A batch that opens a segment starts at 0, since its segment's opening belongs to it.
     """
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files, segment_bytes)
     places: list[Place] = []
     for index in range(1, batches + 1):
@@ -49,7 +49,7 @@ def written(
     return files, places
 
 
-def used(files: FaultyFiles, path: str) -> int:
+def used(files: VirtualFiles, path: str) -> int:
     """Where the zeros begin that no record was written over yet."""
     return len(files.content(path).rstrip(b"\0"))
 
@@ -62,7 +62,7 @@ def expected(batches: int) -> dict[int, RecoveredGroup]:
     return {1: RecoveredGroup(HardState(batches), held, (0, 0))}
 
 
-def refused(files: FaultyFiles) -> str | None:
+def refused(files: VirtualFiles) -> str | None:
     """The error with which the log refuses to open, or None when it opens."""
     try:
         open_wal(files, SEGMENT)
@@ -175,7 +175,7 @@ def test_all_segments_missing_is_damage_while_the_reserve_is_there() -> None:
 
 def test_a_segment_of_another_log_is_damage() -> None:
     files, _ = written()
-    other = FaultyFiles()
+    other = VirtualFiles()
     wal, _ = Wal.open(other, DIRECTORY, segment_bytes=SEGMENT, salt=78)
     for index in range(1, BATCHES + 1):
         wal.append([GroupWrite(1, HardState(index), [entry(index, data=b"%d" % index * 40)])])
@@ -224,7 +224,7 @@ def test_a_log_of_a_later_format_names_both_formats() -> None:
 
 def test_a_torn_batch_goes_as_a_whole() -> None:
     """Half of a batch of two groups must not come back, though that half arrived."""
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files, 8192)
     wal.append([GroupWrite(1, entries=entries(1, 2)), GroupWrite(2, entries=entries(1, 2))])
     start = used(files, segments(files)[0])
@@ -241,7 +241,7 @@ def test_a_torn_batch_goes_as_a_whole() -> None:
 
 def test_what_a_torn_batch_left_behind_never_comes_back() -> None:
     """Sectors of the torn batch that did arrive are zeroed before the log goes on."""
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files, 8192)
     wal.append([GroupWrite(1, entries=entries(1, 2))])
     start = used(files, segments(files)[0])
@@ -255,7 +255,7 @@ def test_a_stored_value_that_looks_like_a_later_record_does_not_stop_a_torn_log(
     """A client that knows the format still does not know the salt."""
     forged, _ = records.encode_record(RecordKind.BATCH, 999, b"forged", 0, 0)
     value = b"".join(bytes(pad) + forged for pad in range(8))
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files, 8192)
     wal.append([GroupWrite(1, entries=entries(1, 2))])
     start = used(files, segments(files)[0])

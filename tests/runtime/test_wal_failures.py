@@ -12,7 +12,7 @@ from quorate.errors import DiskFull, StorageFailed
 from quorate.protocol.raft.messages import Entry, EntryKind, HardState
 from quorate.runtime.wal import GroupWrite, RecoveredGroup, Wal
 
-from .faulty_files import Draw, FaultyFiles, PowerLost, chance
+from quorate.simulation.disk import Draw, VirtualFiles, PowerLost, chance
 from .wal_cases import DIRECTORY, SMALL, entries, entry, open_wal, reopened
 
 
@@ -26,7 +26,7 @@ def accepted(wal: Wal, new: Entry) -> bool:
 
 @pytest.mark.parametrize("error_number", [errno.EIO, errno.ENOSPC])
 def test_a_failed_sync_ends_the_log(error_number: int) -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     wal.append([GroupWrite(1, entries=entries(1, 2))])
     files.fail("sync", error_number)
@@ -46,7 +46,7 @@ def test_a_failed_sync_ends_the_log(error_number: int) -> None:
 
 
 def test_a_failed_write_ends_the_log() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     files.fail("write", errno.EIO)
     with pytest.raises(StorageFailed):
@@ -56,7 +56,7 @@ def test_a_failed_write_ends_the_log() -> None:
 
 
 def test_a_batch_read_from_the_page_cache_after_a_failed_sync_is_made_durable() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     files.fail("sync", errno.EIO)
     with pytest.raises(StorageFailed):
@@ -68,7 +68,7 @@ def test_a_batch_read_from_the_page_cache_after_a_failed_sync_is_made_durable() 
 
 
 def test_a_rollover_read_from_the_page_cache_is_made_durable_with_its_opening() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     wal.append([GroupWrite(1, entries=entries(1, 1, data=b"x" * 1500))])
     while not wal.prepare_next():
@@ -83,7 +83,7 @@ def test_a_rollover_read_from_the_page_cache_is_made_durable_with_its_opening() 
 
 
 def test_a_full_disk_refuses_data_and_loses_none() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     files.capacity = files.used
     index = 1
@@ -100,7 +100,7 @@ def test_a_full_disk_refuses_data_and_loses_none() -> None:
 
 
 def test_votes_and_configurations_go_on_in_the_reserve_while_data_is_refused() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     files.capacity = files.used
     wal.append([GroupWrite(1, entries=[entry(1, data=b"x" * (SMALL - 300))])])
@@ -123,7 +123,7 @@ def test_votes_and_configurations_go_on_in_the_reserve_while_data_is_refused() -
 
 
 def test_a_log_opens_on_a_full_disk() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     wal.append([GroupWrite(1, entries=entries(1, 2))])
     files.remove(f"{DIRECTORY}/wal-reserve.log")
@@ -140,7 +140,7 @@ def all_is_synced() -> bool:
 
 
 def test_no_space_within_a_segment_refuses_the_batch_and_takes_it_back() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     wal.append([GroupWrite(1, entries=entries(1, 2))])
     files.fail("write", errno.ENOSPC)
@@ -153,7 +153,7 @@ def test_no_space_within_a_segment_refuses_the_batch_and_takes_it_back() -> None
 
 
 def test_an_error_while_a_segment_is_prepared_ends_the_log() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     wal, _ = open_wal(files)
     files.fail("sync", errno.EIO, "spare")
     with pytest.raises(StorageFailed):
@@ -163,17 +163,17 @@ def test_an_error_while_a_segment_is_prepared_ends_the_log() -> None:
 
 
 def test_a_log_that_cannot_be_made_says_why() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     files.capacity = 100
     with pytest.raises(DiskFull):
         open_wal(files)
-    files = FaultyFiles()
+    files = VirtualFiles()
     files.fail("sync", errno.EIO)
     with pytest.raises(StorageFailed):
         open_wal(files)
 
 
-def script(files: FaultyFiles, acknowledged: list[int]) -> None:
+def script(files: VirtualFiles, acknowledged: list[int]) -> None:
     """Use every part of the log; note each batch that was acknowledged."""
     wal, _ = open_wal(files, 1024)
     for index in range(1, 9):
@@ -205,7 +205,7 @@ def check_script(groups: dict[int, RecoveredGroup], acknowledged: Sequence[int])
 
 
 def power_points() -> int:
-    files = FaultyFiles()
+    files = VirtualFiles()
     script(files, [])
     return files.operations
 
@@ -216,7 +216,7 @@ def draws(seed: int) -> Sequence[Draw]:
 
 def test_a_power_cut_at_any_point_loses_nothing_that_was_acknowledged() -> None:
     for point in range(power_points()):
-        files = FaultyFiles()
+        files = VirtualFiles()
         acknowledged: list[int] = []
         files.lose_power(point)
         with pytest.raises(PowerLost):
@@ -232,7 +232,7 @@ def test_a_power_cut_at_any_point_loses_nothing_that_was_acknowledged() -> None:
 
 
 def test_a_power_cut_during_repair_changes_nothing() -> None:
-    files = FaultyFiles()
+    files = VirtualFiles()
     acknowledged: list[int] = []
     files.lose_power(power_points() * 2 // 3)
     with pytest.raises(PowerLost):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from quorate.protocol.raft.messages import Entry, HardState
 from quorate.runtime.wal import GroupWrite, RecoveredGroup
 
-from .faulty_files import FaultyFiles, PowerLost
+from quorate.simulation.disk import VirtualFiles, PowerLost
 from .wal_cases import entries, open_wal
 
 
@@ -86,7 +86,7 @@ class Trial:
     def __init__(self, segment_bytes: int, seed: int) -> None:
         self.segment_bytes = segment_bytes
         self.generator = Random(seed)
-        self.files = FaultyFiles()
+        self.files = VirtualFiles()
         self.models: dict[int, Model] = {}
         self.wal, _ = open_wal(self.files, segment_bytes)
 

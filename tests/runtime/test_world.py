@@ -17,7 +17,7 @@ from quorate.runtime.snapshots import SnapshotMeta, SnapshotStore
 from quorate.runtime.wal import GroupWrite, Wal
 from quorate.runtime.world import RealClock, RealFiles, RealRandomness, ThreadBackground
 
-from .faulty_files import FaultyFiles
+from quorate.simulation.disk import VirtualFiles
 from .wal_cases import entries
 
 
@@ -33,7 +33,7 @@ def files_at(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Files, str
     """Both implementations of the port, so that the one in memory cannot drift away."""
     if request.param == "real":
         return RealFiles(), str(tmp_path / "deep" / "data")
-    return FaultyFiles(), "/deep/data"
+    return VirtualFiles(), "/deep/data"
 
 
 def test_the_implementations_are_the_ports(background: ThreadBackground) -> None:

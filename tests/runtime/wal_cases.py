@@ -5,7 +5,7 @@ from __future__ import annotations
 from quorate.protocol.raft.messages import Entry, EntryKind
 from quorate.runtime.wal import RecoveredGroup, Wal
 
-from .faulty_files import FaultyFiles
+from quorate.simulation.disk import VirtualFiles
 
 DIRECTORY = "/data/wal"
 SMALL = 2048
@@ -23,19 +23,19 @@ def entries(first: int, last: int, term: int = 1, data: bytes = b"") -> list[Ent
 
 
 def open_wal(
-    files: FaultyFiles, segment_bytes: int = SMALL
+    files: VirtualFiles, segment_bytes: int = SMALL
 ) -> tuple[Wal, dict[int, RecoveredGroup]]:
     return Wal.open(files, DIRECTORY, segment_bytes=segment_bytes, salt=77)
 
 
-def reopened(files: FaultyFiles, segment_bytes: int = SMALL) -> dict[int, RecoveredGroup]:
+def reopened(files: VirtualFiles, segment_bytes: int = SMALL) -> dict[int, RecoveredGroup]:
     """What a program finds that starts after a power cut which lost all that was not synced."""
     wal, groups = open_wal(files.crash(lambda: False), segment_bytes)
     wal.close()
     return groups
 
 
-def segments(files: FaultyFiles) -> list[str]:
+def segments(files: VirtualFiles) -> list[str]:
     return [
         path
         for path in files.paths()

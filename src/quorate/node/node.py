@@ -96,6 +96,7 @@ class Node:
         self._snapshotting: Snapshotting
         self.http = HttpServer(lambda: self.status(0), self._counters)
         self._unlock: Callable[[], None] = _nothing
+        self.on_assembled: Callable[[Group, KeyValueMachine], None] = lambda *_: None
 
     async def start(self) -> None:
         """Recover and serve; raises ConfigurationError, StorageError or OSError."""
@@ -211,6 +212,7 @@ class Node:
         group.on_applied = self._applied
         group.on_configuration = self._configuration_changed
         group.on_fatal = self._fail
+        self.on_assembled(group, self._machine)
         self._links = self._connect_peers(post)
         self._post = post
         self._scope.spawn(self._journal.run(), "journal")

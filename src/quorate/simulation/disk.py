@@ -8,8 +8,9 @@ survive as a prefix, because journals keep their order; a truncation or an exten
 change among the writes of its file. Directories themselves are durable at once.
 
 Faults are planned by `fail` (the disk says no), `capacity` (the disk is full), `lose_power`
-(the program stops between two operations), `flip` and `cut` (the disk forgets). Chance
-comes from the draw that is passed to `crash`, and `chance` makes one from a seed.
+(the program stops between two operations), `misdirect` (a write lands elsewhere), `flip` and
+`cut` (the disk forgets). Chance comes from the draw that is passed to `crash`, and `chance`
+makes one from a seed.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ class _Inode:
         self.durable = bytearray(durable)
         self.unsynced: list[_Write | _Resize] = []
 
-    def write(self, offset: int, data: bytes) -> None:
-        self.unsynced.append(_Write(offset, data))
+    def write(self, offset: int, data: bytes, shift: int = 0) -> None:
+        self.unsynced.append(_Write(max(0, offset + shift), data))
         _overwrite(self.seen, offset, data)
 
     def resize(self, size: int) -> None:
@@ -117,15 +118,16 @@ class _Fault(NamedTuple):
     path_part: str
 
 
-class FaultyFile:
-    """An open file of a `FaultyFiles`; the `File` port."""
+class VirtualFile:
+    """An open file of a `VirtualFiles`; the `File` port."""
 
-    def __init__(self, files: FaultyFiles, inode: _Inode) -> None:
+    def __init__(self, files: VirtualFiles, inode: _Inode) -> None:
         self._files = files
         self._inode = inode
         self._closed = False
 
     def write(self, offset: int, data: bytes) -> None:
+        """Write all of `data` at `offset`; raises OSError."""
         try:
             self._use("write")
         except OSError:
@@ -139,23 +141,27 @@ class FaultyFile:
             if room > 0:
                 self._inode.write(offset, data[:room])
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._inode.path)
-        self._inode.write(offset, data)
+        self._inode.write(offset, data, self._files.take_shift(self._inode.path))
         # Power that is lost during the write leaves the sectors of it to the draw.
         self._files.spend_power()
 
     def read(self, offset: int, size: int) -> bytes:
+        """Read up to `size` bytes at `offset`."""
         assert not self._closed, f"{self._inode.path} is closed"
         self._files.meet_fault("read", self._inode.path)
         return bytes(self._inode.seen[offset : offset + size])
 
     def size(self) -> int:
+        """Return the size in bytes."""
         return len(self._inode.seen)
 
     def truncate(self, size: int) -> None:
+        """Cut or extend (with zeros) to `size` bytes."""
         self._use("truncate")
         self._inode.resize(size)
 
     def sync(self) -> None:
+        """Make all written data durable; raises OSError."""
         try:
             self._use("sync")
         except OSError:
@@ -166,6 +172,7 @@ class FaultyFile:
         self._files.sync_count += 1
 
     def close(self) -> None:
+        """Close; never syncs."""
         self._closed = True
 
     def _use(self, operation: str) -> None:
@@ -174,7 +181,7 @@ class FaultyFile:
         self._files.meet_fault(operation, self._inode.path)
 
 
-class FaultyFiles:
+class VirtualFiles:
     """The `Files` port on a disk in memory."""
 
     def __init__(self) -> None:
@@ -185,16 +192,19 @@ class FaultyFiles:
         """How many changing operations were begun or finished: the points of a power cut."""
         self._directories: dict[str, _Directory] = {}
         self._faults: list[_Fault] = []
+        self._shifts: list[tuple[str, int]] = []
         self._power: int | None = None
         self._locks: set[str] = set()
 
     def open(self, path: str) -> File:
+        """Open for reading and writing; raises FileNotFoundError."""
         inode = self._find(path)
         if inode is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        return FaultyFile(self, inode)
+        return VirtualFile(self, inode)
 
     def create(self, path: str) -> File:
+        """Create or empty a file and open it."""
         self._change("create", path)
         inode = self._find(path)
         if inode is None:
@@ -203,21 +213,25 @@ class FaultyFiles:
             self._directories[directory].change({name: inode})
         else:
             inode.resize(0)
-        return FaultyFile(self, inode)
+        return VirtualFile(self, inode)
 
     def exists(self, path: str) -> bool:
+        """Tell whether the path names a file or directory."""
         return path in self._directories or self._find(path) is not None
 
     def list(self, directory: str) -> Sequence[str]:
+        """Return the sorted names in a directory."""
         found = self._directories.get(directory)
         return sorted(found.seen) if found is not None else []
 
     def make_directory(self, path: str) -> None:
+        """Create a directory with its parents."""
         while path and path not in self._directories:
             self._directories[path] = _Directory()
             path, _ = _split(path)
 
     def rename(self, source: str, target: str) -> None:
+        """Replace `target` by `source` atomically."""
         self._change("rename", source)
         inode = self._find(source)
         if inode is None:
@@ -229,16 +243,19 @@ class FaultyFiles:
         inode.path = target
 
     def remove(self, path: str) -> None:
+        """Remove a file; fine when there is none."""
         self._change("remove", path)
         if self._find(path) is not None:
             directory, name = _split(path)
             self._directories[directory].change({name: None})
 
     def sync_directory(self, path: str) -> None:
+        """Make the changes of names in a directory durable."""
         self._change("sync_directory", path)
         self._directories[path].sync()
 
     def lock(self, path: str) -> Callable[[], None]:
+        """Take an exclusive lock; raises BlockingIOError when it is taken."""
         if path in self._locks:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)
         self._locks.add(path)
@@ -252,13 +269,35 @@ class FaultyFiles:
         """
         self._faults.append(_Fault(operation, error_number, path_part))
 
+    def misdirect(self, path_part: str, shift: int) -> None:
+        """Let the next write to such a path land `shift` bytes away on the disk.
+
+        The program goes on to see what it wrote, until the next crash.
+        """
+        self._shifts.append((path_part, shift))
+
+    def take_shift(self, path: str) -> int:
+        """Return how far from its place the write that happens now lands."""
+        for planned in self._shifts:
+            if planned[0] in path:
+                self._shifts.remove(planned)
+                return planned[1]
+        return 0
+
     def lose_power(self, operations: int) -> None:
         """Raise PowerLost after so many further operation points."""
         self._power = operations
 
-    def crash(self, survives: Draw) -> FaultyFiles:
+    def revive(self) -> None:
+        """The program that used the disk is gone: its locks and what was planned for it go."""
+        self._locks.clear()
+        self._faults.clear()
+        self._shifts.clear()
+        self._power = None
+
+    def crash(self, survives: Draw) -> VirtualFiles:
         """Return the disk as it is after a power cut: without faults, limits or locks."""
-        after = FaultyFiles()
+        after = VirtualFiles()
         inodes: dict[int, _Inode] = {}
         for path, directory in sorted(self._directories.items()):
             names = {}
@@ -269,9 +308,9 @@ class FaultyFiles:
             after._directories[path] = _Directory(names)
         return after
 
-    def copy(self) -> FaultyFiles:
+    def copy(self) -> VirtualFiles:
         """Return the disk as the program sees it, all of it durable."""
-        after = FaultyFiles()
+        after = VirtualFiles()
         for path, directory in self._directories.items():
             names = {
                 name: _Inode(inode.path, bytes(inode.seen))
@@ -305,7 +344,11 @@ class FaultyFiles:
     @property
     def used(self) -> int:
         """Bytes that all files have together."""
-        return sum(len(self.content(path)) for path in self.paths())
+        return sum(
+            len(inode.seen)
+            for directory in self._directories.values()
+            for inode in directory.seen.values()
+        )
 
     def space_for(self, growth: int) -> int:
         """Return how many of `growth` bytes the disk still takes."""

@@ -1,0 +1,135 @@
+"""What a run leaves for its checkers: operations, events, and the first violation.
+
+Law: evidence is only added. Times are the world's nanoseconds, which no process of the world
+can see.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+
+import msgspec
+
+from quorate.store.types import KeyValue
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """A promise that was broken: which checker saw it, when, and what exactly."""
+
+    checker: str
+    at: int
+    text: str
+
+
+class Outcome(enum.Enum):
+    """What the caller of an operation learnt."""
+
+    OK = "ok"
+    FAILED = "failed"
+    """It certainly did not happen."""
+    UNKNOWN = "unknown"
+    """It happened once, at some time since the call, or not at all."""
+
+
+class OperationKind(enum.Enum):
+    """What a client asked of one key."""
+
+    PUT = "put"
+    GET = "get"
+    DELETE = "delete"
+    SWAP = "swap"
+    """Put if the key still has the mod revision that was expected (0: is absent)."""
+
+
+class Operation(msgspec.Struct):
+    """One call on one key. `returned` is -1 while it is under way."""
+
+    client: str
+    kind: OperationKind
+    key: bytes
+    value: bytes
+    """What is written; unique in the whole run."""
+    expected: int
+    """For SWAP: the mod revision that the key must have."""
+    called: int
+    returned: int = -1
+    outcome: Outcome = Outcome.UNKNOWN
+    revision: int = 0
+    """Of a write: its revision. Of a GET: the version's mod revision, 0 when absent."""
+    found: bytes = b""
+    """Of a GET: the value."""
+    succeeded: bool = False
+    """Of a SWAP: whether the condition held. Of a DELETE: whether there was a key."""
+
+
+class Change(msgspec.Struct, frozen=True, gc=False):
+    """One change as the machine made it, and when the first node applied it."""
+
+    revision: int
+    at: int
+    kv: KeyValue
+
+
+class SeenEvent(msgspec.Struct, frozen=True, gc=False):
+    """One event as a watch delivered it."""
+
+    revision: int
+    key: bytes
+    value: bytes
+    deleted: bool
+    previous: KeyValue | None
+
+
+class WatchLog(msgspec.Struct):
+    """Everything one watch delivered. `previous` tells whether it asked for what was there."""
+
+    name: str
+    start: int
+    """The first revision that it must deliver; 0: unknown (it began at "now")."""
+    prefix: bytes
+    previous: bool
+    events: list[SeenEvent] = []
+    reached: int = 0
+    """The last revision of which everything was handed out, as the watch said."""
+    compacted: bool = False
+    """It ended with the word that its history is gone."""
+
+
+class HoldLog(msgspec.Struct):
+    """One time that a client held a lock: each access to the resource while it did."""
+
+    client: str
+    lock: str
+    token: int
+    accesses: list[int]
+
+
+class LeaseLog(msgspec.Struct):
+    """One lease as its client saw it."""
+
+    lease: int
+    key: bytes
+    ttl_ns: int
+    proven_from: int
+    """When the last successful renewal (or the grant) was sent."""
+    key_put: int = 0
+    """The revision at which the key was attached."""
+    revoked: bool = False
+
+
+class Evidence:
+    """All that was seen of a run."""
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._now = now
+        self.operations: list[Operation] = []
+        self.changes: list[Change] = []
+        self.watches: list[WatchLog] = []
+        self.holds: list[HoldLog] = []
+        self.leases: list[LeaseLog] = []
+        self.violations: list[Violation] = []
+
+    def violation(self, checker: str, text: str) -> None:
+        """Note a broken promise."""
+        self.violations.append(Violation(checker, self._now(), text))

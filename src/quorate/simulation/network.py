@@ -1,0 +1,473 @@
+"""A network in virtual time: byte streams between hosts, and everything that befalls them.
+
+The model is TCP's. Bytes of one direction of a connection arrive in order, later, or not at
+all; what a partition holds back arrives after it heals, or the sender gives up. A process
+that dies resets its connections, a machine that loses power leaves them half open. Links
+between nodes can besides lose, repeat and overtake whole writes, which are whole frames
+there: this is how consensus meets a network worse than TCP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import ssl
+from collections import deque
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from quorate.runtime.ports import Listening
+from quorate.simulation.loop import ProcessLoop
+from quorate.simulation.scheduler import MICROSECOND, MILLISECOND, SECOND, Scheduler
+
+SOCKET_BUFFER_BYTES = 256 * 1024
+GIVE_UP_NS = 15 * SECOND
+"""How long bytes may wait for a partition to heal before the sender gives the connection up."""
+RETRY_NS = 200 * MILLISECOND
+FIRST_PORT = 30_000
+
+
+class Weather:
+    """What links do; the faults turn it. Likelihoods count for single writes."""
+
+    def __init__(self) -> None:
+        self.latency_ns = 200 * MICROSECOND
+        self.jitter_ns = 300 * MICROSECOND
+        self.loss = 0.0
+        self.repeat = 0.0
+        self.overtake = 0.0
+        self.reset = 0.0
+        self.spike = 0.0
+        self.spike_ns = 0
+        self.cut: dict[tuple[str, str], int] = {}
+        """(from, to) → how many faults cut this direction."""
+
+    def blocked(self, source: str, target: str) -> bool:
+        """Whether nothing passes in this direction now."""
+        return bool(self.cut) and (source, target) in self.cut
+
+    def block(self, source: str, target: str) -> None:
+        """Cut one direction once more."""
+        self.cut[source, target] = self.cut.get((source, target), 0) + 1
+
+    def unblock(self, source: str, target: str) -> None:
+        """Take one cut of this direction back."""
+        left = self.cut.get((source, target), 0) - 1
+        if left > 0:
+            self.cut[source, target] = left
+        else:
+            self.cut.pop((source, target), None)
+
+    def calm(self) -> None:
+        """No faults on any link from now on."""
+        self.loss = self.repeat = self.overtake = self.reset = self.spike = 0.0
+        self.cut.clear()
+
+
+class Host:
+    """A machine's end of the network: who listens there, which streams end there."""
+
+    def __init__(self, network: VirtualNetwork, name: str, loop: ProcessLoop) -> None:
+        self.network = network
+        self.name = name
+        self.loop = loop
+        self.listeners: dict[int, _Listening] = {}
+        self.streams: dict[Stream, None] = {}
+        self.is_node = False
+
+    async def connect(
+        self,
+        factory: Callable[[], asyncio.Protocol],
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        """Connect; the `Network` port."""
+        assert tls is None, "a simulated network has no TLS"
+        connected: asyncio.Future[None] = self.loop.create_future()
+        self.network.dial(self, factory, (host, port), connected)
+        await connected
+
+    async def listen(
+        self,
+        factory: Callable[[], asyncio.Protocol],
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+    ) -> Listening:
+        """Accept connections; the `Network` port."""
+        assert tls is None, "a simulated network has no TLS"
+        assert host == self.name, "a host listens on its own name"
+        port = port or FIRST_PORT + len(self.listeners)
+        if port in self.listeners:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        listening = _Listening(self, port, factory)
+        self.listeners[port] = listening
+        return listening
+
+    def vanish(self) -> None:
+        """Lose power: nobody is told."""
+        self.listeners.clear()
+        for stream in list(self.streams):
+            stream.vanish()
+        self.streams.clear()
+
+    def reset_all(self) -> None:
+        """The process is killed: the kernel resets its connections."""
+        self.listeners.clear()
+        for stream in list(self.streams):
+            stream.send_reset()
+            stream.vanish()
+        self.streams.clear()
+
+
+class _Listening:
+    def __init__(self, host: Host, port: int, factory: Callable[[], asyncio.Protocol]) -> None:
+        self._host = host
+        self._port = port
+        self.factory = factory
+
+    @property
+    def port(self) -> int:
+        """The port."""
+        return self._port
+
+    def close(self) -> None:
+        """Accept no more."""
+        if self._host.listeners.get(self._port) is self:
+            del self._host.listeners[self._port]
+
+
+class VirtualNetwork:
+    """All hosts and the links between them."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+        self.weather = Weather()
+        self.chance: Random = scheduler.stream("network")
+        self.hosts: dict[str, Host] = {}
+        self.streams_made = 0
+        self.bytes_moved = 0
+
+    def host(self, name: str, loop: ProcessLoop) -> Host:
+        """Return a fresh host of this name; the one before is forgotten."""
+        self.hosts[name] = host = Host(self, name, loop)
+        return host
+
+    def latency(self) -> int:
+        """Draw how long a write is under way."""
+        weather = self.weather
+        chance = self.chance
+        delay = weather.latency_ns + int(chance.random() * weather.jitter_ns)
+        if weather.spike and chance.random() < weather.spike:
+            delay += int(chance.random() * weather.spike_ns)
+        return delay
+
+    def dial(
+        self,
+        source: Host,
+        factory: Callable[[], asyncio.Protocol],
+        address: tuple[str, int],
+        connected: asyncio.Future[None],
+    ) -> None:
+        """Begin to connect; the outcome goes to `connected`, perhaps never."""
+
+        def arrive() -> None:
+            if self.weather.blocked(source.name, address[0]):
+                return  # no answer: the dialling side has a deadline of its own
+            target = self.hosts.get(address[0])
+            if target is None or not target.loop.alive:
+                return
+            listening = target.listeners.get(address[1])
+            if listening is None:
+                self.scheduler.after(self.latency(), refuse)
+                return
+            here, there = Stream(self, source, target), Stream(self, target, source)
+            here.peer, there.peer = there, here
+            here.lossy = there.lossy = source.is_node and target.is_node
+            there.accept(listening.factory())
+            self.scheduler.after(self.latency(), answer, here)
+
+        def refuse() -> None:
+            error = ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+            source.loop.enter(_fail, connected, error)
+
+        def answer(here: Stream) -> None:
+            if self.weather.blocked(address[0], source.name) or connected.done():
+                here.send_reset()
+                return
+            if source.loop.alive:
+                source.loop.enter(establish, here)
+
+        def establish(here: Stream) -> None:
+            if connected.done():
+                here.send_reset()
+                return
+            here.accept_now(factory())
+            connected.set_result(None)
+
+        self.scheduler.after(self.latency(), arrive)
+
+
+def _fail(future: asyncio.Future[None], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+class Stream(asyncio.Transport):
+    """One end of a connection: the transport that its protocol writes to."""
+
+    def __init__(self, network: VirtualNetwork, host: Host, remote: Host) -> None:
+        super().__init__()
+        self._network = network
+        self._scheduler = network.scheduler
+        self._host = host
+        self._remote = remote
+        self._protocol: asyncio.Protocol | None = None
+        self.peer: Stream
+        self.lossy = False
+        self._clean_writes = 1
+        """The handshake is not worse than TCP."""
+        self._last_arrival = 0
+        self._in_flight = 0
+        self._unread: deque[bytes] = deque()
+        self._unread_bytes = 0
+        self._held_since = 0
+        self._held: deque[bytes] = deque()
+        self._reading = True
+        self._closing = False
+        self._ended = False
+        self._end_sent = False
+        self._paused_protocol = False
+        self._high = 64 * 1024
+        self._low = 16 * 1024
+
+    def accept(self, protocol: asyncio.Protocol) -> None:
+        """Begin, from outside the process."""
+        self._host.loop.enter(self.accept_now, protocol)
+
+    def accept_now(self, protocol: asyncio.Protocol) -> None:
+        """Begin, inside the process."""
+        self._protocol = protocol
+        self._host.streams[self] = None
+        self._network.streams_made += 1
+        protocol.connection_made(self)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send bytes."""
+        if self._closing or self._ended or not data:
+            return
+        data = bytes(data)
+        self._in_flight += len(data)
+        network = self._network
+        network.bytes_moved += len(data)
+        if self.lossy and self._worse_than_tcp(data):
+            return
+        if network.weather.reset and network.chance.random() < network.weather.reset:
+            self._scheduler.after(0, self.break_both)
+            return
+        self._launch(data)
+        self._mind_pressure()
+
+    def writelines(self, list_of_data: Any) -> None:
+        """Send several pieces as one."""
+        self.write(b"".join(list_of_data))
+
+    def _worse_than_tcp(self, data: bytes) -> bool:
+        """Lose, repeat or let overtake a write between nodes; tell whether that is all of it."""
+        if self._clean_writes:
+            self._clean_writes -= 1
+            return False
+        weather, chance = self._network.weather, self._network.chance
+        if weather.loss and chance.random() < weather.loss:
+            self._in_flight -= len(data)
+            return True
+        if weather.repeat and chance.random() < weather.repeat:
+            self._in_flight += len(data)
+            self._scheduler.after(
+                self._network.latency() + chance.randrange(20 * MILLISECOND), self._arrive, data
+            )
+        if weather.overtake and chance.random() < weather.overtake:
+            self._scheduler.after(
+                self._network.latency() + chance.randrange(20 * MILLISECOND), self._arrive, data
+            )
+            return True
+        return False
+
+    def _launch(self, data: bytes) -> None:
+        arrival = max(self._scheduler.now + self._network.latency(), self._last_arrival)
+        self._last_arrival = arrival
+        self._scheduler.at(arrival, self._arrive, data)
+
+    def _arrive(self, data: bytes) -> None:
+        """Bytes reach the other host, unless the link is cut just now."""
+        if self._held or self._network.weather.blocked(self._host.name, self._remote.name):
+            if not self._held:
+                self._held_since = self._scheduler.now
+                self._scheduler.after(RETRY_NS, self._retry)
+            self._held.append(data)
+            return
+        self._in_flight -= len(data)
+        self.peer.receive(data)
+        if self._paused_protocol:
+            self._mind_pressure()
+
+    def _retry(self) -> None:
+        """Try again what a cut held back; give up after a while."""
+        if not self._held:
+            return
+        if self._network.weather.blocked(self._host.name, self._remote.name):
+            if self._scheduler.now - self._held_since >= GIVE_UP_NS:
+                self._held.clear()
+                self.end(TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
+            else:
+                self._scheduler.after(RETRY_NS, self._retry)
+            return
+        held, self._held = self._held, deque()
+        for data in held:
+            if data is _END:
+                self.peer.end(None)
+            else:
+                self._arrive(data)
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the other end."""
+        if self._ended or self._protocol is None:
+            # Nobody is here any more: the sender is told, if anything can tell it.
+            if self._host.loop.alive or self._host.network.hosts.get(self._host.name) is not (
+                self._host
+            ):
+                self.send_reset()
+            return
+        if not self._reading:
+            self._unread.append(data)
+            self._unread_bytes += len(data)
+            return
+        self._scheduler.trace.bytes(self._scheduler.now, data)
+        self._host.loop.enter(self._deliver, data)
+
+    def _deliver(self, data: bytes) -> None:
+        if self._ended or self._protocol is None:
+            return
+        if not self._reading:
+            self._unread.append(data)
+            self._unread_bytes += len(data)
+            return
+        self._protocol.data_received(data)
+
+    def _mind_pressure(self) -> None:
+        if self._protocol is None:
+            return
+        waiting = self.get_write_buffer_size()
+        if not self._paused_protocol and waiting > self._high:
+            self._paused_protocol = True
+            self._protocol.pause_writing()
+        elif self._paused_protocol and waiting <= self._low:
+            self._paused_protocol = False
+            if self._host.loop.alive and not self._ended:
+                self._host.loop.enter(self._protocol.resume_writing)
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that the two sockets do not hold."""
+        return max(0, self._in_flight + self.peer._unread_bytes - SOCKET_BUFFER_BYTES)
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set when the protocol is asked to pause."""
+        self._high = 64 * 1024 if high is None else high
+        self._low = self._high // 4 if low is None else low
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return the other side's name; nothing else is known."""
+        return (self._remote.name, 0) if name == "peername" else default
+
+    def is_closing(self) -> bool:
+        """Whether the end has begun."""
+        return self._closing or self._ended
+
+    def is_reading(self) -> bool:
+        """Whether bytes are delivered."""
+        return self._reading and not self._closing
+
+    def pause_reading(self) -> None:
+        """Deliver no more for now."""
+        self._reading = False
+
+    def resume_reading(self) -> None:
+        """Deliver again, first what has waited."""
+        self._reading = True
+        unread, self._unread = self._unread, deque()
+        self._unread_bytes = 0
+        for data in unread:
+            self._host.loop.call_soon(self._deliver, data)
+        if self.peer._paused_protocol:
+            self._scheduler.after(0, self.peer._mind_pressure)
+
+    def close(self) -> None:
+        """Send what is under way, then end."""
+        if self._closing or self._ended:
+            return
+        self._closing = True
+        arrival = max(self._scheduler.now + self._network.latency(), self._last_arrival)
+        self._scheduler.at(arrival, self._end_arrives)
+        self._host.loop.call_soon(self.finish, None)
+
+    def _end_arrives(self) -> None:
+        if self._held or self._network.weather.blocked(self._host.name, self._remote.name):
+            if not self._held:
+                self._held_since = self._scheduler.now
+                self._scheduler.after(RETRY_NS, self._retry)
+            self._held.append(_END)
+        else:
+            self.peer.end(None)
+
+    def abort(self) -> None:
+        """End at once."""
+        if self._ended:
+            return
+        self._closing = True
+        self.send_reset()
+        self._host.loop.call_soon(self.finish, None)
+
+    def send_reset(self) -> None:
+        """Tell the other end that this one is gone, if the link lets it."""
+        if self._end_sent:
+            return
+        self._end_sent = True
+
+        def arrive() -> None:
+            if not self._network.weather.blocked(self._host.name, self._remote.name):
+                self.peer.end(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
+
+        self._scheduler.after(self._network.latency(), arrive)
+
+    def break_both(self) -> None:
+        """The connection breaks: both ends hear of it, and bytes under way are lost."""
+        for end in (self, self.peer):
+            end._end_sent = True
+            end.end(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
+
+    def vanish(self) -> None:
+        """End without a word to the protocol: its process is dead."""
+        self._ended = True
+
+    def end(self, error: Exception | None) -> None:
+        """The other side, or the network, ended it."""
+        if self._ended:
+            return
+        self._closing = True
+        if self._host.loop.alive:
+            self._host.loop.enter(self.finish, error)
+
+    def finish(self, error: Exception | None) -> None:
+        """Tell the protocol, inside the process."""
+        if self._ended:
+            return
+        self._ended = True
+        self._host.streams.pop(self, None)
+        if self._protocol is not None:
+            self._protocol.connection_lost(error)
+
+
+_END = b"the end of the stream, never sent as bytes"
