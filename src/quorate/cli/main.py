@@ -26,6 +26,8 @@ COMMANDS: Final = {
     "status": ("quorate.cli.status", "how the cluster is"),
     "member": ("quorate.cli.member", "list, add, remove, promote members; hand over leadership"),
     "kv": ("quorate.cli.kv", "get, put, delete, range, watch keys"),
+    "snapshot": ("quorate.cli.snapshot", "save, check and restore backups"),
+    "recover": ("quorate.cli.recover", "make a new cluster of one node after a lost quorum"),
     "lock": ("quorate.cli.lock", "run a command under a lock"),
 }
 EXIT_FAILED: Final = 1

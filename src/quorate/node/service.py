@@ -33,7 +33,7 @@ from quorate.kv.requests import (
     ReadDone,
     Response,
     SaveSnapshot,
-    SnapshotPart,
+    SnapshotStart,
     Status,
     TimeToLive,
     TransferLeadership,
@@ -45,9 +45,10 @@ from quorate.kv.requests import (
     encode,
 )
 from quorate.kv.watches import WatchHub
+from quorate.node.backup import Backups
 from quorate.node.leadership import Leadership
 from quorate.protocol.raft import Configuration, Role
-from quorate.protocol.raft.configuration import Change
+from quorate.protocol.raft.configuration import Change, encode_configuration
 from quorate.protocol.raft.output import RejectReason
 from quorate.runtime.host import Group, ProposalFailed, ReadAnswer
 from quorate.runtime.transport.connection import Connection
@@ -80,6 +81,7 @@ class Service:
         self._connections: dict[int, Connection] = {}
         self._subscribers: dict[Connection, int] = {}
         self._next_subscriber = 0
+        self._backups = Backups()
         self._handlers: dict[type, Callable[[Connection, Any], None]] = {
             Write: self._write,
             ReadAll: self._read,
@@ -101,7 +103,8 @@ class Service:
         self._subscribers[connection] = self._next_subscriber
 
     def lost(self, connection: Connection) -> None:
-        """A client is gone, and its watches with it."""
+        """A client is gone, and its watches and its backup with it."""
+        self._backups.end(connection)
         subscriber = self._subscribers.pop(connection, 0)
         if subscriber:
             del self._connections[subscriber]
@@ -125,7 +128,8 @@ class Service:
                 self._deliver(subscriber, connection)
 
     def writable_again(self, connection: Connection) -> None:
-        """A client that was slow can take more events."""
+        """A client that was slow can take more of its backup, and more events."""
+        self._backups.go_on(connection)
         subscriber = self._subscribers.get(connection, 0)
         if subscriber:
             self._deliver(subscriber, connection)
@@ -322,9 +326,28 @@ class Service:
         self._send(connection, self._status(request.id))
 
     def _save_snapshot(self, connection: Connection, request: SaveSnapshot) -> None:
-        for chunk in self._machine.capture():
-            self._send(connection, SnapshotPart(request.id, chunk))
-        self._send(connection, SnapshotPart(request.id, b""))
+        """Stream the state once a quorum confirms that this node leads: it lacks nothing then."""
+
+        def ready(outcome: ReadAnswer) -> None:
+            if not connection.is_open:
+                return
+            if outcome is ReadAnswer.LOST:
+                self._fail(connection, request.id, RefusalCode.NOT_LEADER, "leadership changed")
+                return
+            if connection in self._backups:
+                message = "a snapshot is on its way over this connection: wait for its end"
+                self._fail(connection, request.id, RefusalCode.INVALID_REQUEST, message)
+                return
+            group = self._group
+            configuration = encode_configuration(group.raft.configuration)
+            start = SnapshotStart(
+                request.id, group.applied_index, group.applied_term, configuration
+            )
+            self._send(connection, start)
+            self._backups.begin(connection, request.id, self._machine.capture())
+
+        if self._leads(connection, request.id):
+            self._group.read(ready)
 
 
 def _part(configuration: Configuration, node: int) -> str:
