@@ -1,4 +1,4 @@
-"""`quorate member`: who belongs to the cluster, and changing that."""
+"""Who belongs to the cluster, and changing that."""
 
 from __future__ import annotations
 
@@ -7,37 +7,50 @@ import asyncio
 import json
 import secrets
 
-from quorate.cli.options import add_connection, with_client
-from quorate.client.asynchronous import AsyncClient
+from quorate.cli.options import (
+    add_command,
+    add_commands,
+    add_connection,
+    cluster_store,
+    new_parser,
+    with_client,
+)
 from quorate.engines.cluster import ClusterStore
-from quorate.errors import InvalidRequest, UnsupportedByEngine
+from quorate.errors import InvalidRequest
 from quorate.kv.requests import MemberStatus
 from quorate.protocol.raft.configuration import AddLearner, Member, Promote, Remove
 
 
-def run(arguments: list[str]) -> int:
-    """Run one `quorate member` command."""
-    parser = argparse.ArgumentParser(prog="quorate member", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, positionals, about in (
-        ("list", (), "print the members"),
-        ("add", ("name", "address"), "add a learner; then: quorate serve --join, member promote"),
-        ("remove", ("name",), "remove a member for good"),
-        ("promote", ("name",), "let a learner vote"),
-        ("transfer", ("name",), "hand leadership to a member"),
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of this command."""
+    parser = new_parser("member", __doc__ or "")
+    commands = add_commands(parser)
+    for name, positionals, short, example in (
+        ("list", (), "print the members", ""),
+        (
+            "add",
+            ("name", "address"),
+            "add a learner; then: quorate serve --join, quorate member promote",
+            " d 10.0.0.4:7400",
+        ),
+        ("remove", ("name",), "remove a member for good", " d"),
+        ("promote", ("name",), "let a learner vote", " d"),
+        ("transfer", ("name",), "hand leadership to a member", " b"),
     ):
-        command = commands.add_parser(name, help=about, description=about)
+        command = add_command(commands, name, short, example=f"quorate member {name}{example}")
         for positional in positionals:
             command.add_argument(positional)
         add_connection(command)
-    parsed = parser.parse_args(arguments)
-    return with_client(parsed, lambda client: _COMMANDS[parsed.command](_store(client), parsed))
+    return parser
 
 
-def _store(client: AsyncClient) -> ClusterStore:
-    if not isinstance(client.store, ClusterStore):
-        raise UnsupportedByEngine(f"{client.url} is no cluster: only quorate:// has members")
-    return client.store
+def run(arguments: list[str]) -> int:
+    """Run one `quorate member` command."""
+    parsed = build_parser().parse_args(arguments)
+    return with_client(
+        parsed,
+        lambda client: _COMMANDS[parsed.command](cluster_store(client, "members"), parsed),
+    )
 
 
 async def _list(store: ClusterStore, arguments: argparse.Namespace) -> int:
