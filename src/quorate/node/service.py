@@ -81,6 +81,8 @@ class Service:
         self._connections: dict[int, Connection] = {}
         self._subscribers: dict[Connection, int] = {}
         self._next_subscriber = 0
+        self._next_turns: dict[int, asyncio.Handle] = {}
+        self._loop = asyncio.get_running_loop()
         self._backups = Backups()
         self._handlers: dict[type, Callable[[Connection, Any], None]] = {
             Write: self._write,
@@ -108,6 +110,9 @@ class Service:
         subscriber = self._subscribers.pop(connection, 0)
         if subscriber:
             del self._connections[subscriber]
+            turn = self._next_turns.pop(subscriber, None)
+            if turn is not None:
+                turn.cancel()
             self._hub.close_subscriber(subscriber)
 
     def received(self, connection: Connection, frames: list[bytes]) -> None:
@@ -141,18 +146,29 @@ class Service:
         return member.address if member else ""
 
     def _deliver(self, subscriber: int, connection: Connection) -> None:
-        while connection.writable:
-            batches = self._hub.take(subscriber, EVENT_BYTES_MAX)
-            if not batches:
-                return
-            events = []
-            for watch, batch in batches:
-                if isinstance(batch, Refusal):
-                    self._send(connection, Failed(watch, batch))
-                else:
-                    events.append((watch, batch))
-            if events:
-                self._send(connection, WatchEvents(tuple(events)))
+        """Send what is ready, about a mebibyte per turn of the loop.
+
+        What is sent counts as queued only after the turn: more at once would pass the
+        connection's bound unseen, and keep the loop from everybody else.
+        """
+        if not connection.writable or subscriber in self._next_turns:
+            return
+        events = []
+        for watch, batch in self._hub.take(subscriber, EVENT_BYTES_MAX):
+            if isinstance(batch, Refusal):
+                self._send(connection, Failed(watch, batch))
+            else:
+                events.append((watch, batch))
+        if events:
+            self._send(connection, WatchEvents(tuple(events)))
+        if self._hub.is_ready(subscriber):
+            self._next_turns[subscriber] = self._loop.call_soon(
+                self._deliver_on, subscriber, connection
+            )
+
+    def _deliver_on(self, subscriber: int, connection: Connection) -> None:
+        del self._next_turns[subscriber]
+        self._deliver(subscriber, connection)
 
     def _send(self, connection: Connection, response: Response) -> None:
         connection.send(encode(response))
@@ -306,7 +322,7 @@ class Service:
                 self._send(connection, Done(request.id))
             elif outcome.reason is RejectReason.NOT_READY and connection.is_open:
                 # Changes follow each other: this one waits until the one before is committed.
-                asyncio.get_running_loop().call_later(
+                self._loop.call_later(
                     CHANGE_RETRY_SECONDS, self._change_members, connection, request
                 )
             elif outcome.placed:
