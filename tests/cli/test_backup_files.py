@@ -96,6 +96,13 @@ def test_a_backup_is_its_owners_alone(backup: Path) -> None:
     assert backup.stat().st_mode & 0o777 == 0o600
 
 
+def test_only_a_cluster_can_be_saved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = here(capsys, "snapshot", "save", str(tmp_path / "file"), "--url", "memory:")
+    assert done.code == 2
+    assert "is no cluster" in done.error
+    assert not list(tmp_path.iterdir())
+
+
 def test_no_such_file_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     done = here(capsys, "snapshot", "status", str(tmp_path / "none"))
     assert done.code == 2

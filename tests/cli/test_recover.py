@@ -185,6 +185,8 @@ def test_a_damaged_log_is_refused_by_place(
     done = recover(capsys, directory, "--force-new-cluster")
     assert done.code == 1
     assert str(segment) in done.error
+    assert "restore a backup" in done.error
+    assert "see `quorate recover`" not in done.error
     assert contents(directory) == before
 
 

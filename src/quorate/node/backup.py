@@ -26,7 +26,15 @@ class Backup:
         self.request = request
         self.chunks = chunks
         self.next_turn: asyncio.Handle | None = None
+        self.deadline: asyncio.TimerHandle | None = None
         self.sent = 0
+
+    def close(self) -> None:
+        """Let go of everything, so that the machine need not keep what the capture pinned."""
+        for handle in (self.next_turn, self.deadline):
+            if handle is not None:
+                handle.cancel()
+        self.next_turn = self.deadline = None
 
 
 class Backups:
@@ -65,20 +73,20 @@ class Backups:
     def end(self, connection: Connection) -> None:
         """Let go of the backup on a connection, finished or not; fine when there is none."""
         backup = self._backups.pop(connection, None)
-        if backup is not None and backup.next_turn is not None:
-            backup.next_turn.cancel()
+        if backup is not None:
+            backup.close()
 
     def _turn(self, connection: Connection, backup: Backup) -> None:
         backup.next_turn = None
         self.go_on(connection)
 
     def _watch(self, connection: Connection, backup: Backup) -> None:
-        self._loop.call_later(STALLED_SECONDS, self._judge, connection, backup, backup.sent)
+        backup.deadline = self._loop.call_later(
+            STALLED_SECONDS, self._judge, connection, backup, backup.sent
+        )
 
     def _judge(self, connection: Connection, backup: Backup, sent_before: int) -> None:
         """End a backup of which nothing was taken for a while."""
-        if self._backups.get(connection) is not backup:
-            return
         if backup.sent == sent_before:
             self.end(connection)
             connection.close("the client does not take the snapshot that it asked for")

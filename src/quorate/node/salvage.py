@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from quorate.errors import ConfigurationError, StorageError
+from quorate.errors import ConfigurationError, LogDamaged, StorageError
 from quorate.kv.machine import KeyValueMachine
 from quorate.node.data_directory import GROUP, SNAPSHOTS, WAL
 from quorate.node.identity import Identity, load_identity
@@ -18,7 +18,7 @@ from quorate.protocol.raft.messages import Entry, EntryKind, HardState
 from quorate.runtime.ports import File, Files
 from quorate.runtime.snapshots import SnapshotStore
 from quorate.runtime.wal import RecoveredGroup
-from quorate.runtime.wal.recovery import recover
+from quorate.runtime.wal.recovery import WAY_OUT, recover
 from quorate.store.limits import Limits
 
 
@@ -73,7 +73,11 @@ def salvage(files: Files, directory: str) -> Salvaged:
 
 
 def _read_log(files: Files, directory: str) -> RecoveredGroup:
-    recovered = recover(files, directory)
+    try:
+        recovered = recover(files, directory)
+    except LogDamaged as error:
+        way_out = "Recover from another node that is left, or restore a backup."
+        raise LogDamaged(str(error).replace(WAY_OUT, way_out)) from error
     if recovered is None:
         return RecoveredGroup(HardState(), [], (0, 0))
     for segment in recovered.segments:
