@@ -262,9 +262,12 @@ def test_one_node_of_three_becomes_a_cluster_that_grows_again(
             await client.kv.put("alone", "yes")
             add = ["member", "add", "second", second.address, "--url", url]
             assert (await asyncio.to_thread(quorate_command, *add)).returncode == 0
+            early = ["member", "promote", "second", "--url", url, "--timeout", "0.5"]
+            refused = await asyncio.to_thread(quorate_command, *early)
+            assert refused.returncode == 3
+            assert "has not caught up" in refused.stderr
             second.start("--join", left.address)
             promote = ["member", "promote", "second", "--url", url]
-            await until_revision(second, 2)
             assert (await asyncio.to_thread(quorate_command, *promote)).returncode == 0
             await until_revision(second, await client.kv.put("together", "yes"))
 

@@ -13,10 +13,12 @@ from quorate.cli.options import (
     add_connection,
     cluster_store,
     new_parser,
+    tls_of,
     with_client,
 )
 from quorate.engines.cluster import ClusterStore
-from quorate.errors import InvalidRequest
+from quorate.engines.cluster.probe import probe
+from quorate.errors import InvalidRequest, QuorateError, Unavailable
 from quorate.kv.requests import MemberStatus
 from quorate.protocol.raft.configuration import AddLearner, Member, Promote, Remove
 
@@ -34,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
             " d 10.0.0.4:7400",
         ),
         ("remove", ("name",), "remove a member for good", " d"),
-        ("promote", ("name",), "let a learner vote", " d"),
+        ("promote", ("name",), "let a learner vote, once it has caught up", " d"),
         ("transfer", ("name",), "hand leadership to a member", " b"),
     ):
         command = add_command(commands, name, short, example=f"quorate member {name}{example}")
@@ -83,6 +85,7 @@ async def _remove(store: ClusterStore, arguments: argparse.Namespace) -> int:
 
 async def _promote(store: ClusterStore, arguments: argparse.Namespace) -> int:
     member = await _find(store, arguments.name)
+    await _caught_up(store, member, arguments)
     await store.change_members(Promote(member.id))
     await _settled(store, member.id, "voter")
     print(f"{arguments.name} votes")
@@ -103,6 +106,32 @@ async def _find(store: ClusterStore, name: str) -> MemberStatus:
             return member
     known = ", ".join(member.name for member in members)
     raise InvalidRequest(f"no member is called {name!r}: there are {known}")
+
+
+async def _caught_up(
+    store: ClusterStore, member: MemberStatus, arguments: argparse.Namespace
+) -> None:
+    """Wait until a learner has what the leader has committed by now.
+
+    A voter that is not there yet could cost the cluster its majority.
+    """
+    leader = await store.status()
+    try:
+        async with asyncio.timeout(arguments.timeout):
+            while await _applied(member, leader.cluster_id, arguments) < leader.commit_index:  # noqa: ASYNC110  another process tells no event
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise Unavailable(
+            f"{member.name} at {member.address} has not caught up, so it was not promoted: start "
+            "it with quorate serve --join, or wait longer with --timeout"
+        ) from None
+
+
+async def _applied(member: MemberStatus, cluster_id: int, arguments: argparse.Namespace) -> int:
+    try:
+        return (await probe(member.address, cluster_id, tls=tls_of(arguments))).applied_index
+    except (QuorateError, OSError):
+        return 0
 
 
 async def _settled(store: ClusterStore, identifier: int, part: str) -> None:
