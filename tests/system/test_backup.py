@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pty
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -219,6 +221,27 @@ def test_a_leader_that_dies_meanwhile_leaves_no_file(cluster: LocalCluster, tmp_
     assert done.returncode == 3, done.stdout
     assert done.stderr == "quorate: the snapshot broke off before its end: save it again\n"
     assert not list(backups.iterdir())
+
+
+def test_progress_is_shown_on_a_terminal_and_nowhere_else(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    arguments = ["snapshot", "save", str(tmp_path / "store.snap"), "--url", cluster.url]
+    quiet = quorate_command(*arguments)
+    assert quiet.returncode == 0
+    assert not quiet.stderr
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "quorate", *arguments]
+    environment = {**os.environ, "TERM": "xterm"}
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=theirs, env=environment, timeout=60, check=True
+    )
+    os.close(theirs)
+    shown = os.read(ours, 65536)
+    os.close(ours)
+    assert b"saving store.snap" in shown
+    assert b"bytes" in shown
+    assert b"saving" not in done.stdout
 
 
 def test_one_node_of_three_becomes_a_cluster_that_grows_again(
