@@ -145,6 +145,28 @@ def test_a_watch_misses_nothing_through_a_failover(cluster: LocalCluster) -> Non
     asyncio.run(body())
 
 
+def test_a_watch_gets_a_history_larger_than_a_connection_may_queue(
+    cluster: LocalCluster,
+) -> None:
+    async def body() -> None:
+        value = bytes(1024 * 1024)
+        async with quorate.AsyncClient(cluster.url, timeout=30) as client:
+            expected = [await client.kv.put("big", value) for _ in range(80)]
+        async with quorate.AsyncClient(cluster.url, timeout=30) as client:
+            seen: list[int] = []
+            async with (
+                asyncio.timeout(60),
+                client.kv.watch("big", from_revision=expected[0]) as events,
+            ):
+                async for event in events:
+                    seen.append(event.kv.revision)
+                    if len(seen) == len(expected):
+                        break
+            assert seen == expected
+
+    asyncio.run(body())
+
+
 def test_a_holder_that_dies_is_followed_after_its_ttl(cluster: LocalCluster) -> None:
     async def body() -> None:
         async with quorate.AsyncClient(cluster.url) as other:

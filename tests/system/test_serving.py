@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import quorate
 from quorate.cli.processes import LocalCluster
 from quorate.errors import ConfigurationError
 from quorate.node.config import NodeConfig
@@ -57,6 +58,24 @@ def test_a_command_runs_under_the_lock(cluster: LocalCluster) -> None:
     done = quorate_command("lock", "job", "--url", cluster.url, "--", sys.executable, "-c", code)
     assert done.stdout == "True\n"
     assert done.returncode == 7
+
+
+@pytest.mark.parametrize("patience", ["0", "0.5"])
+def test_a_command_is_not_run_when_the_lock_is_not_free_in_time(
+    cluster: LocalCluster, tmp_path: Path, patience: str
+) -> None:
+    ran = tmp_path / "ran"
+    arguments = ["lock", "job", "--url", cluster.url, "--timeout", patience]
+    arguments += ["--", sys.executable, "-c", f"open({str(ran)!r}, 'w')"]
+    with quorate.Client(cluster.url) as client:
+        with client.lock("job", ttl=10):
+            done = quorate_command(*arguments)
+        assert done.returncode == 3
+        assert "not free" in done.stderr
+        assert not ran.exists()
+        assert not client.kv.range(prefix="job/").items, "no waiter stays behind"
+    assert quorate_command(*arguments).returncode == 0
+    assert ran.exists()
 
 
 def test_nobody_there_is_said_in_one_line() -> None:

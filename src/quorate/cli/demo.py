@@ -1,4 +1,4 @@
-"""`quorate demo`: a tour of about 20 seconds that ends by itself.
+"""A tour of about 20 seconds that ends by itself.
 
 Starts a throw-away cluster, increments a counter under the lock from several processes,
 kills the leader meanwhile, and tells what happened.
@@ -19,6 +19,7 @@ from typing import Final
 
 import uvloop
 
+from quorate.cli.options import new_parser
 from quorate.cli.processes import LocalCluster, LocalNode
 from quorate.client.asynchronous import AsyncClient
 
@@ -28,11 +29,16 @@ KEY: Final = "demo/counter"
 LOCK: Final = "demo/lock"
 
 
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of this command."""
+    parser = new_parser("demo", __doc__ or "", example="quorate demo")
+    parser.add_argument("--worker", default="", help=argparse.SUPPRESS)
+    return parser
+
+
 def run(arguments: list[str]) -> int:
     """Run the tour; 0 when the count is exact."""
-    parser = argparse.ArgumentParser(prog="quorate demo", description=__doc__)
-    parser.add_argument("--worker", default="", help=argparse.SUPPRESS)
-    parsed = parser.parse_args(arguments)
+    parsed = build_parser().parse_args(arguments)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if parsed.worker:
             return runner.run(_work(parsed.worker))

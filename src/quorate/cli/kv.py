@@ -1,4 +1,4 @@
-"""`quorate kv`: get, put, delete, range and watch keys."""
+"""Get, put, delete, range and watch keys."""
 
 from __future__ import annotations
 
@@ -8,27 +8,38 @@ import json
 import sys
 from typing import Any
 
-from quorate.cli.options import add_connection, with_client
+from quorate.cli.options import (
+    add_command,
+    add_commands,
+    add_connection,
+    new_parser,
+    with_client,
+)
 from quorate.client.asynchronous import AsyncClient
 from quorate.store.types import EventKind, KeyValue, prefix_end
 
 
-def run(arguments: list[str]) -> int:
-    """Run one `quorate kv` command; `get` exits with 1 when the key is absent."""
-    parser = argparse.ArgumentParser(prog="quorate kv", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, positionals, about in (
-        ("get", ("key",), "print a key's value"),
-        ("put", ("key", "value"), "write a key (value -: standard input)"),
-        ("delete", ("key",), "delete a key"),
-        ("range", ("prefix",), "print the keys with a prefix"),
-        ("watch", ("prefix",), "print changes of the keys with a prefix, until interrupted"),
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of this command."""
+    parser = new_parser("kv", __doc__ or "")
+    commands = add_commands(parser)
+    for name, positionals, short, example in (
+        ("get", ("key",), "print a key's value; exits with 1 when there is none", "stock/apples"),
+        ("put", ("key", "value"), "write a key (value -: standard input)", "stock/apples 10"),
+        ("delete", ("key",), "delete a key", "stock/apples"),
+        ("range", ("prefix",), "print the keys with a prefix and their values", "stock/"),
+        ("watch", ("prefix",), "print what happens to keys with a prefix", "stock/ --json"),
     ):
-        command = commands.add_parser(name, help=about, description=about)
+        command = add_command(commands, name, short, example=f"quorate kv {name} {example}")
         for positional in positionals:
             command.add_argument(positional)
         add_connection(command)
-    parsed = parser.parse_args(arguments)
+    return parser
+
+
+def run(arguments: list[str]) -> int:
+    """Run one `quorate kv` command; `get` exits with 1 when the key is absent."""
+    parsed = build_parser().parse_args(arguments)
     return with_client(parsed, lambda client: _COMMANDS[parsed.command](client, parsed))
 
 

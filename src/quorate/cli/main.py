@@ -10,6 +10,7 @@ import importlib
 import sys
 from typing import Final
 
+from quorate.cli.commands import COMMANDS
 from quorate.errors import (
     ConfigurationError,
     InvalidRequest,
@@ -19,15 +20,6 @@ from quorate.errors import (
     Unavailable,
 )
 
-COMMANDS: Final = {
-    "dev": ("quorate.cli.dev", "a live cluster on this machine, for development"),
-    "demo": ("quorate.cli.demo", "a tour of 20 seconds: a lock, a counter and a dead leader"),
-    "serve": ("quorate.cli.serve", "run one node"),
-    "status": ("quorate.cli.status", "how the cluster is"),
-    "member": ("quorate.cli.member", "list, add, remove, promote members; hand over leadership"),
-    "kv": ("quorate.cli.kv", "get, put, delete, range, watch keys"),
-    "lock": ("quorate.cli.lock", "run a command under a lock"),
-}
 EXIT_FAILED: Final = 1
 EXIT_MISUSE: Final = 2
 EXIT_UNAVAILABLE: Final = 3
@@ -77,7 +69,7 @@ def _fail(error: QuorateError, code: int) -> int:
 
 def _overview() -> str:
     lines = ["usage: quorate COMMAND [OPTION...]", ""]
-    lines += [f"  {name:<10} {about}" for name, (_, about) in COMMANDS.items()]
+    lines += [f"  {name:<11} {about}" for name, (_, about) in COMMANDS.items()]
     lines += ["", "quorate COMMAND --help tells more. The cluster is found by --url, by the"]
     lines += ["environment's QUORATE_URL, else at quorate://127.0.0.1:7400."]
     return "\n".join(lines)

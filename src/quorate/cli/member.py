@@ -1,4 +1,4 @@
-"""`quorate member`: who belongs to the cluster, and changing that."""
+"""Who belongs to the cluster, and changing that."""
 
 from __future__ import annotations
 
@@ -7,37 +7,52 @@ import asyncio
 import json
 import secrets
 
-from quorate.cli.options import add_connection, with_client
-from quorate.client.asynchronous import AsyncClient
+from quorate.cli.options import (
+    add_command,
+    add_commands,
+    add_connection,
+    cluster_store,
+    new_parser,
+    tls_of,
+    with_client,
+)
 from quorate.engines.cluster import ClusterStore
-from quorate.errors import InvalidRequest, UnsupportedByEngine
+from quorate.engines.cluster.probe import probe
+from quorate.errors import InvalidRequest, QuorateError, Unavailable
 from quorate.kv.requests import MemberStatus
 from quorate.protocol.raft.configuration import AddLearner, Member, Promote, Remove
 
 
-def run(arguments: list[str]) -> int:
-    """Run one `quorate member` command."""
-    parser = argparse.ArgumentParser(prog="quorate member", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, positionals, about in (
-        ("list", (), "print the members"),
-        ("add", ("name", "address"), "add a learner; then: quorate serve --join, member promote"),
-        ("remove", ("name",), "remove a member for good"),
-        ("promote", ("name",), "let a learner vote"),
-        ("transfer", ("name",), "hand leadership to a member"),
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of this command."""
+    parser = new_parser("member", __doc__ or "")
+    commands = add_commands(parser)
+    for name, positionals, short, example in (
+        ("list", (), "print the members", ""),
+        (
+            "add",
+            ("name", "address"),
+            "add a learner; then: quorate serve --join, quorate member promote",
+            " d 10.0.0.4:7400",
+        ),
+        ("remove", ("name",), "remove a member for good", " d"),
+        ("promote", ("name",), "let a learner vote, once it has caught up", " d"),
+        ("transfer", ("name",), "hand leadership to a member", " b"),
     ):
-        command = commands.add_parser(name, help=about, description=about)
+        command = add_command(commands, name, short, example=f"quorate member {name}{example}")
         for positional in positionals:
             command.add_argument(positional)
         add_connection(command)
-    parsed = parser.parse_args(arguments)
-    return with_client(parsed, lambda client: _COMMANDS[parsed.command](_store(client), parsed))
+    return parser
 
 
-def _store(client: AsyncClient) -> ClusterStore:
-    if not isinstance(client.store, ClusterStore):
-        raise UnsupportedByEngine(f"{client.url} is no cluster: only quorate:// has members")
-    return client.store
+def run(arguments: list[str]) -> int:
+    """Run one `quorate member` command."""
+    parsed = build_parser().parse_args(arguments)
+    return with_client(
+        parsed,
+        lambda client: _COMMANDS[parsed.command](cluster_store(client, "members"), parsed),
+    )
 
 
 async def _list(store: ClusterStore, arguments: argparse.Namespace) -> int:
@@ -70,6 +85,7 @@ async def _remove(store: ClusterStore, arguments: argparse.Namespace) -> int:
 
 async def _promote(store: ClusterStore, arguments: argparse.Namespace) -> int:
     member = await _find(store, arguments.name)
+    await _caught_up(store, member, arguments)
     await store.change_members(Promote(member.id))
     await _settled(store, member.id, "voter")
     print(f"{arguments.name} votes")
@@ -90,6 +106,32 @@ async def _find(store: ClusterStore, name: str) -> MemberStatus:
             return member
     known = ", ".join(member.name for member in members)
     raise InvalidRequest(f"no member is called {name!r}: there are {known}")
+
+
+async def _caught_up(
+    store: ClusterStore, member: MemberStatus, arguments: argparse.Namespace
+) -> None:
+    """Wait until a learner has what the leader has committed by now.
+
+    A voter that is not there yet could cost the cluster its majority.
+    """
+    leader = await store.status()
+    try:
+        async with asyncio.timeout(arguments.timeout):
+            while await _applied(member, leader.cluster_id, arguments) < leader.commit_index:  # noqa: ASYNC110  another process tells no event
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise Unavailable(
+            f"{member.name} at {member.address} has not caught up, so it was not promoted: start "
+            "it with quorate serve --join, or wait longer with --timeout"
+        ) from None
+
+
+async def _applied(member: MemberStatus, cluster_id: int, arguments: argparse.Namespace) -> int:
+    try:
+        return (await probe(member.address, cluster_id, tls=tls_of(arguments))).applied_index
+    except (QuorateError, OSError):
+        return 0
 
 
 async def _settled(store: ClusterStore, identifier: int, part: str) -> None:

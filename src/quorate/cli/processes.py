@@ -73,6 +73,14 @@ class LocalNode:
             except subprocess.TimeoutExpired:
                 self.kill()
 
+    async def settled(self, seconds: float) -> bool:
+        """Wait, at most so long, until the node answers; return whether it runs then."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.running and await self.status() is None:  # noqa: ASYNC110  another process tells no event
+                    await asyncio.sleep(0.05)
+        return self.running
+
     async def status(self) -> Status | None:
         """Return how the node is, None when it does not answer."""
         if not self.running:

@@ -1,4 +1,4 @@
-"""`quorate serve`: run one node until it is told to stop (SIGINT or SIGTERM).
+"""Run one node until it is told to stop (SIGINT or SIGTERM).
 
 Settings come from flags, and from a TOML file with the same names (--config FILE); flags
 win. The node refuses to be reachable from other machines without mutual TLS, unless
@@ -20,7 +20,7 @@ from typing import Any, Final
 import uvloop
 
 from quorate.cli.logs import configure_logs
-from quorate.cli.options import add_tls, tls_of
+from quorate.cli.options import add_tls, new_parser, tls_of
 from quorate.errors import ConfigurationError, QuorateError
 from quorate.node.config import NodeConfig, load_config
 from quorate.node.node import Node
@@ -41,15 +41,17 @@ def run(arguments: list[str]) -> int:
         return runner.run(_serve(config))
 
 
-def _parse(arguments: list[str]) -> tuple[NodeConfig, int]:
-    parser = argparse.ArgumentParser(
-        prog="quorate serve",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of this command."""
+    parser = new_parser(
+        "serve",
+        __doc__ or "",
+        example="quorate serve --name a --data-dir /var/lib/quorate --listen 127.0.0.1:7400 \\\n"
+        "    --peers a=127.0.0.1:7400",
     )
     parser.add_argument("--config", default="", metavar="FILE", help="TOML with these settings")
-    parser.add_argument("--name", default="")
-    parser.add_argument("--data-dir", default="", metavar="DIR")
+    parser.add_argument("--name", default="", help="the node's name, unique in its cluster")
+    parser.add_argument("--data-dir", default="", metavar="DIR", help="the node's directory")
     parser.add_argument("--listen", default="", metavar="HOST:PORT", help="clients and peers")
     parser.add_argument("--advertise", default="", metavar="HOST:PORT", help="as others reach it")
     parser.add_argument("--http", default="", metavar="HOST:PORT", help="metrics and health")
@@ -57,10 +59,20 @@ def _parse(arguments: list[str]) -> tuple[NodeConfig, int]:
     parser.add_argument("--join", default="", help="nodes of a cluster to enter: HOST:PORT,...")
     parser.add_argument("--token", default="", help="tells clusters of the same names apart")
     parser.add_argument("--insecure", action="store_true", help="listen beyond loopback in clear")
-    parser.add_argument("--snapshot-entries", type=int, default=0, metavar="N")
+    parser.add_argument(
+        "--snapshot-entries",
+        type=int,
+        default=0,
+        metavar="N",
+        help="take a snapshot after so many log entries",
+    )
     parser.add_argument("--parent", type=int, default=0, help=argparse.SUPPRESS)
     add_tls(parser)
-    parsed = parser.parse_args(arguments)
+    return parser
+
+
+def _parse(arguments: list[str]) -> tuple[NodeConfig, int]:
+    parsed = build_parser().parse_args(arguments)
     settings: dict[str, Any] = {
         key: getattr(parsed, key)
         for key in ("name", "data_dir", "listen", "advertise", "http", "token", "insecure")

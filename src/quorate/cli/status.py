@@ -1,4 +1,4 @@
-"""`quorate status`: how each node of the cluster is."""
+"""How each node of the cluster is. Exits with 1 when one is not healthy."""
 
 from __future__ import annotations
 
@@ -9,26 +9,30 @@ from typing import Any
 
 import msgspec
 
-from quorate.cli.options import add_connection, tls_of, with_client
+from quorate.cli.options import add_connection, cluster_store, new_parser, tls_of, with_client
 from quorate.client.asynchronous import AsyncClient
-from quorate.engines.cluster import ClusterStore
 from quorate.engines.cluster.probe import probe
-from quorate.errors import QuorateError, UnsupportedByEngine
+from quorate.errors import QuorateError
 from quorate.kv.requests import MemberStatus
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of this command."""
+    parser = new_parser(
+        "status", __doc__ or "", example="quorate status --url quorate://10.0.0.1:7400"
+    )
+    add_connection(parser)
+    return parser
 
 
 def run(arguments: list[str]) -> int:
     """Print the status; exits with 1 when a node is not healthy."""
-    parser = argparse.ArgumentParser(prog="quorate status", description=__doc__)
-    add_connection(parser)
-    parsed = parser.parse_args(arguments)
+    parsed = build_parser().parse_args(arguments)
     return with_client(parsed, lambda client: _status(client, parsed))
 
 
 async def _status(client: AsyncClient, arguments: argparse.Namespace) -> int:
-    store = client.store
-    if not isinstance(store, ClusterStore):
-        raise UnsupportedByEngine(f"{client.url} is no cluster: only quorate:// has a status")
+    store = cluster_store(client, "a status")
     members = await store.members()
     nodes = await asyncio.gather(
         *(_node(member, members.cluster_id, arguments) for member in members.members)

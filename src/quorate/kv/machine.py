@@ -265,6 +265,23 @@ class KeyValueMachine:
         if self._observer is not None:
             self._observer.restored()
 
+    def begin_anew(self, raise_by: int) -> None:
+        """Become the first state of another cluster, which may have outlived this one.
+
+        The revision rises by `raise_by` and the history is compacted there, so that tokens
+        keep rising and nobody can resume from a revision that the old cluster gave since.
+        Sessions are dropped: their clients belong to the old cluster. Keys and leases stay.
+        Raises ValueError unless `raise_by` is positive.
+        """
+        if raise_by < 1:
+            raise ValueError(f"the revision can't rise by {raise_by}")
+        state = self._state
+        state.history.revision += raise_by
+        state.history.compact(state.history.revision)
+        state.sessions.clear()
+        if self._observer is not None:
+            self._observer.restored()
+
     def _publish(self, changes: int) -> None:
         """Move to the next revision, which consists of the last `changes` changes."""
         history = self._state.history

@@ -96,7 +96,7 @@ class AskStatus(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=10):
 
 
 class SaveSnapshot(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=11):
-    """Ask for a snapshot of the state, which arrives as `SnapshotPart`s."""
+    """Ask for a snapshot of the state: a `SnapshotStart` comes, then `SnapshotPart`s."""
 
     id: int
 
@@ -206,6 +206,15 @@ class SnapshotPart(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1
     data: bytes
 
 
+class SnapshotStart(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=11):
+    """Which snapshot comes: the last entry that it covers, and the encoded configuration."""
+
+    id: int
+    index: int
+    term: int
+    configuration: bytes
+
+
 class Failed(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=50):
     """The request failed. For a write, UNAVAILABLE and NOT_LEADER mean: nothing happened."""
 
@@ -224,6 +233,7 @@ Response: TypeAlias = (
     | Members
     | Done
     | Status
+    | SnapshotStart
     | SnapshotPart
     | Failed
 )

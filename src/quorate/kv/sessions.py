@@ -100,6 +100,12 @@ class SessionTable:
         del self._sessions[session]
         self.horizon = max(self.horizon, known.birth)
 
+    def clear(self) -> None:
+        """Forget every session."""
+        if self._touched is not None:
+            self._touched.update(dict.fromkeys(self._sessions))
+        self._sessions = {}
+
     def records(self) -> list[SessionRecord]:
         """Copy the table, in the order of ids."""
         return [

@@ -162,6 +162,10 @@ class WatchHub:
         """Return the subscribers for which `take` has work, in the order they became so."""
         return list(self._ready)
 
+    def is_ready(self, subscriber: int) -> bool:
+        """Tell whether `take` has work for a subscriber."""
+        return subscriber in self._ready
+
     def take(self, subscriber: int, max_bytes: int) -> list[tuple[int, WatchBatch | Refusal]]:
         """Return what is ready for a subscriber: (watch, batch), about `max_bytes` of it.
 

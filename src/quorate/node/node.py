@@ -20,7 +20,9 @@ from quorate.kv.lessor import Lessor
 from quorate.kv.machine import KeyValueMachine
 from quorate.kv.requests import Status
 from quorate.kv.watches import WatchHub
+from quorate.node import data_directory
 from quorate.node.config import NodeConfig, Tuning, split_address
+from quorate.node.data_directory import GROUP, SNAPSHOTS, WAL
 from quorate.node.http import HttpServer
 from quorate.node.identity import Identity, first_identity, load_identity, save_identity
 from quorate.node.joining import joined_identity
@@ -53,8 +55,6 @@ from quorate.runtime.transport.tls import ReloadingContext
 from quorate.runtime.wal import RecoveredGroup, Wal
 from quorate.store.limits import Limits
 
-GROUP: Final = 1
-"""The group of the key-value store; others will follow."""
 VERSION: Final = importlib.metadata.version("quorate")
 FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
 
@@ -102,12 +102,12 @@ class Node:
         """Recover and serve; raises ConfigurationError, StorageError or OSError."""
         directory = self.config.data_dir
         self._files.make_directory(directory)
-        try:
-            self._unlock = self._files.lock(f"{directory}/lock")
-        except BlockingIOError as error:
+        self._unlock = data_directory.lock(self._files, directory)
+        if data_directory.is_unfinished(self._files, directory):
             raise ConfigurationError(
-                f"another process uses {directory}: stop it, or choose another --data-dir"
-            ) from error
+                f"a restore or recovery of {directory} did not end: run quorate recover again, "
+                "or empty the directory and run quorate snapshot restore again"
+            )
         self._identity = await self._identify()
         self._assemble()
         await self._listen()
@@ -172,11 +172,11 @@ class Node:
         directory = self.config.data_dir
         self._wal, groups = Wal.open(
             self._files,
-            f"{directory}/wal",
+            f"{directory}/{WAL}",
             segment_bytes=self._tuning.segment_bytes,
             salt=self._randomness.bits(32),
         )
-        store = SnapshotStore(self._files, f"{directory}/snapshots/{GROUP}")
+        store = SnapshotStore(self._files, f"{directory}/{SNAPSHOTS}/{GROUP}")
         raft, applied = self._recover(groups.get(GROUP), store)
         self._journal = Journal(
             self._wal,

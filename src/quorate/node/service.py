@@ -33,7 +33,7 @@ from quorate.kv.requests import (
     ReadDone,
     Response,
     SaveSnapshot,
-    SnapshotPart,
+    SnapshotStart,
     Status,
     TimeToLive,
     TransferLeadership,
@@ -45,9 +45,10 @@ from quorate.kv.requests import (
     encode,
 )
 from quorate.kv.watches import WatchHub
+from quorate.node.backup import Backups
 from quorate.node.leadership import Leadership
 from quorate.protocol.raft import Configuration, Role
-from quorate.protocol.raft.configuration import Change
+from quorate.protocol.raft.configuration import Change, encode_configuration
 from quorate.protocol.raft.output import RejectReason
 from quorate.runtime.host import Group, ProposalFailed, ReadAnswer
 from quorate.runtime.transport.connection import Connection
@@ -80,6 +81,9 @@ class Service:
         self._connections: dict[int, Connection] = {}
         self._subscribers: dict[Connection, int] = {}
         self._next_subscriber = 0
+        self._next_turns: dict[int, asyncio.Handle] = {}
+        self._loop = asyncio.get_running_loop()
+        self._backups = Backups()
         self._handlers: dict[type, Callable[[Connection, Any], None]] = {
             Write: self._write,
             ReadAll: self._read,
@@ -101,10 +105,14 @@ class Service:
         self._subscribers[connection] = self._next_subscriber
 
     def lost(self, connection: Connection) -> None:
-        """A client is gone, and its watches with it."""
+        """A client is gone, and its watches and its backup with it."""
+        self._backups.end(connection)
         subscriber = self._subscribers.pop(connection, 0)
         if subscriber:
             del self._connections[subscriber]
+            turn = self._next_turns.pop(subscriber, None)
+            if turn is not None:
+                turn.cancel()
             self._hub.close_subscriber(subscriber)
 
     def received(self, connection: Connection, frames: list[bytes]) -> None:
@@ -125,7 +133,8 @@ class Service:
                 self._deliver(subscriber, connection)
 
     def writable_again(self, connection: Connection) -> None:
-        """A client that was slow can take more events."""
+        """A client that was slow can take more of its backup, and more events."""
+        self._backups.go_on(connection)
         subscriber = self._subscribers.get(connection, 0)
         if subscriber:
             self._deliver(subscriber, connection)
@@ -137,18 +146,29 @@ class Service:
         return member.address if member else ""
 
     def _deliver(self, subscriber: int, connection: Connection) -> None:
-        while connection.writable:
-            batches = self._hub.take(subscriber, EVENT_BYTES_MAX)
-            if not batches:
-                return
-            events = []
-            for watch, batch in batches:
-                if isinstance(batch, Refusal):
-                    self._send(connection, Failed(watch, batch))
-                else:
-                    events.append((watch, batch))
-            if events:
-                self._send(connection, WatchEvents(tuple(events)))
+        """Send what is ready, about a mebibyte per turn of the loop.
+
+        What is sent counts as queued only after the turn: more at once would pass the
+        connection's bound unseen, and keep the loop from everybody else.
+        """
+        if not connection.writable or subscriber in self._next_turns:
+            return
+        events = []
+        for watch, batch in self._hub.take(subscriber, EVENT_BYTES_MAX):
+            if isinstance(batch, Refusal):
+                self._send(connection, Failed(watch, batch))
+            else:
+                events.append((watch, batch))
+        if events:
+            self._send(connection, WatchEvents(tuple(events)))
+        if self._hub.is_ready(subscriber):
+            self._next_turns[subscriber] = self._loop.call_soon(
+                self._deliver_on, subscriber, connection
+            )
+
+    def _deliver_on(self, subscriber: int, connection: Connection) -> None:
+        del self._next_turns[subscriber]
+        self._deliver(subscriber, connection)
 
     def _send(self, connection: Connection, response: Response) -> None:
         connection.send(encode(response))
@@ -306,7 +326,7 @@ class Service:
                 self._send(connection, Done(request.id))
             elif outcome.reason is RejectReason.NOT_READY and connection.is_open:
                 # Changes follow each other: this one waits until the one before is committed.
-                asyncio.get_running_loop().call_later(
+                self._loop.call_later(
                     CHANGE_RETRY_SECONDS, self._change_members, connection, request
                 )
             elif outcome.placed:
@@ -326,9 +346,28 @@ class Service:
         self._send(connection, self._status(request.id))
 
     def _save_snapshot(self, connection: Connection, request: SaveSnapshot) -> None:
-        for chunk in self._machine.capture():
-            self._send(connection, SnapshotPart(request.id, chunk))
-        self._send(connection, SnapshotPart(request.id, b""))
+        """Stream the state once a quorum confirms that this node leads: it lacks nothing then."""
+
+        def ready(outcome: ReadAnswer) -> None:
+            if not connection.is_open:
+                return
+            if outcome is ReadAnswer.LOST:
+                self._fail(connection, request.id, RefusalCode.NOT_LEADER, "leadership changed")
+                return
+            if connection in self._backups:
+                message = "a snapshot is on its way over this connection: wait for its end"
+                self._fail(connection, request.id, RefusalCode.INVALID_REQUEST, message)
+                return
+            group = self._group
+            configuration = encode_configuration(group.raft.configuration)
+            start = SnapshotStart(
+                request.id, group.applied_index, group.applied_term, configuration
+            )
+            self._send(connection, start)
+            self._backups.begin(connection, request.id, self._machine.capture())
+
+        if self._leads(connection, request.id):
+            self._group.read(ready)
 
 
 def _part(configuration: Configuration, node: int) -> str:

@@ -176,5 +176,5 @@ def verified_prefix(file: File, path: str, meta: SnapshotMeta) -> int:
 def damaged(path: str, what: str) -> SnapshotDamaged:
     """Return the error that names the file, what is wrong, and the way out."""
     return SnapshotDamaged(
-        f"{path}: {what}. An older snapshot with the log, or the leader's, takes its place"
+        f"{path}: {what}. Use another: an older one with the log, the leader's, or another backup"
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 from quorate.engines.cluster.link import Link, Pending
+from quorate.engines.cluster.saving import SnapshotStream
 from quorate.engines.cluster.watching import ClusterWatch, Watches
 from quorate.engines.cluster.writes import Writer
 from quorate.errors import (
@@ -33,8 +34,6 @@ from quorate.kv.requests import (
     ReadAll,
     ReadDone,
     Response,
-    SaveSnapshot,
-    SnapshotPart,
     Status,
     TimeToLive,
     TransferLeadership,
@@ -254,33 +253,9 @@ class ClusterStore:
         """Return how the leader is."""
         return await self._ask(AskStatus, Status)
 
-    async def save_snapshot(self) -> AsyncIterator[bytes]:
-        """Stream the state as of now, as a machine restores it."""
-        parts: asyncio.Queue[SnapshotPart] = asyncio.Queue()
-        done = self._loop.create_future()
-        pending: Pending
-
-        def succeed(response: Response) -> None:
-            assert type(response) is SnapshotPart
-            parts.put_nowait(response)
-            if response.data:
-                self._link.expect(pending)
-
-        def fail(_: Pending, failed: Failed | None) -> None:
-            parts.put_nowait(SnapshotPart(0, b""))
-            if not done.done():
-                done.set_exception(
-                    error_of(failed.refusal) if failed else Unavailable(self._link.explain())
-                )
-
-        deadline = self._clock.monotonic() + 60 * self._timeout
-        pending = Pending(lambda request: encode(SaveSnapshot(request)), succeed, fail, deadline)
-        pending.resend = False
-        self._link.submit(pending)
-        while (part := await parts.get()).data:
-            yield part.data
-        if done.done():
-            done.result()
+    def save_snapshot(self) -> SnapshotStream:
+        """Return the state as of now, as a stream that has not begun."""
+        return SnapshotStream(self._link, self._clock, self._timeout)
 
     async def close(self) -> None:
         """Close every watch and the connection."""
