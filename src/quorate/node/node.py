@@ -130,6 +130,16 @@ class Node:
         self._unlock()
 
     @property
+    def applied_index(self) -> int:
+        """The last log entry that the machine has taken."""
+        return self._group.applied_index
+
+    @property
+    def last_batch(self) -> int:
+        """The number of the last batch that is on disk."""
+        return self._wal.last_batch
+
+    @property
     def port(self) -> int:
         """The port that clients and peers reach."""
         return self._listener.port

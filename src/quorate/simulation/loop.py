@@ -140,8 +140,9 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.TimerHandle:
         """Run a callback at a time of the process's clock."""
         handle = asyncio.TimerHandle(when, callback, args, self, context)
-        local = int(when * SECOND) - self._born
-        self._scheduler.at(self._born + int(local / self._rate), self._fire, handle)
+        # Never early: whoever looks at the clock then finds the time has come.
+        local = int(when * SECOND) + 1 - self._born
+        self._scheduler.at(self._born + int(local / self._rate) + 1, self._fire, handle)
         return handle
 
     def _fire(self, handle: asyncio.TimerHandle) -> None:

@@ -148,6 +148,8 @@ class VirtualNetwork:
         self.weather = Weather()
         self.chance: Random = scheduler.stream("network")
         self.hosts: dict[str, Host] = {}
+        self.processes: list[Any] = []
+        """Every process that ever was, dead or alive."""
         self.streams_made = 0
         self.bytes_moved = 0
 

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Final
 
 from quorate.errors import LogDamaged, QuorateError, SnapshotDamaged, StorageError
+from quorate.kv.machine import KeyValueMachine
 from quorate.node import Node, NodeConfig
 from quorate.node.config import Tuning
+from quorate.runtime.host import Group
 from quorate.simulation.disk import VirtualFiles
 from quorate.simulation.network import VirtualNetwork
 from quorate.simulation.observer import Observer
@@ -36,6 +38,7 @@ class Machine:
         limits: Limits,
         tuning: Tuning,
         rate: float,
+        preemption: int,
     ) -> None:
         self.name = config.name
         self.config = config
@@ -44,10 +47,12 @@ class Machine:
         self._limits = limits
         self._tuning = tuning
         self._rate = rate
+        self._preemption = preemption
         self._lives = 0
         self.files = VirtualFiles()
         self.process: Process | None = None
         self.node: Node | None = None
+        self.group: Group | None = None
         self.wanted = True
         """Whether the operator wants it to run; else it stays down."""
         self.damaged = False
@@ -76,6 +81,7 @@ class Machine:
             self._network, self.name, self._lives, self.files, rate=self._rate
         )
         self.process.host.is_node = True
+        self.process.loop.preempt(self._preemption)
         self.note(f"{self.name} starts")
         self.process.start(self._live(self.process))
 
@@ -98,12 +104,12 @@ class Machine:
         self._network.scheduler.after(delay, self.start)
 
     def _over(self) -> None:
-        self.node = None
+        self.node = self.group = None
         self.serving = False
 
     async def _live(self, process: Process) -> None:
         node = Node(self.config, self._limits, tuning=self._tuning, ports=process.ports)
-        node.on_assembled = lambda group, machine: self._observer.attach(self.name, group, machine)
+        node.on_assembled = self._assembled
         self.node = node
         try:
             await node.start()
@@ -112,6 +118,10 @@ class Machine:
             return
         self.serving = True
         self._stopped(process, await node.failed)
+
+    def _assembled(self, group: Group, machine: KeyValueMachine) -> None:
+        self.group = group
+        self._observer.attach(self.name, group, machine)
 
     def _stopped(self, process: Process, error: BaseException) -> None:
         self.note(f"{self.name} stops: {type(error).__name__}: {str(error)[:160]}")

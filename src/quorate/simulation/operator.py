@@ -27,11 +27,11 @@ class Operator:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._process = Process(world.network, "operator", 1, VirtualFiles())
+        self.process = Process(world.network, "operator", 1, VirtualFiles())
         self._queue: asyncio.Queue[Coroutine[Any, Any, None]] = asyncio.Queue()
         self._next_member = 0
         self.replacing = False
-        self._process.start(self._work())
+        self.process.start(self._work())
 
     def transfer(self, target: int) -> None:
         """Ask the leader to hand over."""
@@ -48,7 +48,7 @@ class Operator:
             self._ask(self._replace(machine))
 
     def _ask(self, work: Coroutine[Any, Any, None]) -> None:
-        self._process.loop.enter(self._queue.put_nowait, work)
+        self.process.loop.enter(self._queue.put_nowait, work)
 
     async def _work(self) -> None:
         while True:
@@ -60,7 +60,7 @@ class Operator:
 
     def _store(self) -> ClusterStore:
         addresses = [machine.address for machine in self._world.standing()]
-        return ClusterStore(addresses, timeout=PATIENCE_SECONDS, ports=self._process.ports)
+        return ClusterStore(addresses, timeout=PATIENCE_SECONDS, ports=self.process.ports)
 
     async def _transfer(self, target: int) -> None:
         store = self._store()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from random import Random
 from typing import Any, TypeVar
 
@@ -154,6 +155,7 @@ class Process:
         self.disk_chance = self.scheduler.stream(f"{name}/{life}/disk")
         self.loop = ProcessLoop(self.scheduler, chance, rate)
         self.host: Host = network.host(name, self.loop)
+        network.processes.append(self)
         self.files = files
         self.disk_speed = DiskSpeed()
         self.clock = VirtualClock(self.loop)
@@ -199,6 +201,12 @@ class Process:
         chance = self.disk_chance
         likelihood = chance.choice((0.0, 0.5, 0.9, 1.0))
         return self.files.crash(lambda: chance.random() < likelihood)
+
+    def take_apart(self) -> None:
+        """Close what the coroutines of a dead process hold, now and not at some later time."""
+        for task in asyncio.all_tasks(self.loop):
+            with suppress(RuntimeError):
+                task.get_coro().close()  # type: ignore[union-attr]  # tasks run coroutines here
 
     def _background(self, _: str) -> VirtualBackground:
         background = VirtualBackground(self)

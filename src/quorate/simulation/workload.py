@@ -1,0 +1,227 @@
+"""What the clients of a simulated cluster do, with the client library that users have.
+
+Each habit is a coroutine that runs until its client dies or the run ends, and writes down
+what it asked for and what it learnt. An error is a finding only where the library promised
+better; here it is an outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import Final
+
+from quorate.client.asynchronous import AsyncClient
+from quorate.errors import (
+    Compacted,
+    LockError,
+    OutcomeUnknown,
+    QuorateError,
+    Unavailable,
+)
+from quorate.simulation.evidence import (
+    Evidence,
+    HoldLog,
+    LeaseLog,
+    Operation,
+    OperationKind,
+    Outcome,
+    SeenEvent,
+    WatchLog,
+)
+from quorate.simulation.scheduler import SECOND, Scheduler
+from quorate.store.compare import mod_revision
+from quorate.store.types import (
+    CommitResult,
+    EventKind,
+    Put,
+    Range,
+    WatchDetail,
+    WatchRequest,
+    prefix_end,
+)
+
+KEYS: Final = tuple(b"k/%d" % number for number in range(5))
+LOCKS: Final = ("locks/a", "locks/b")
+PREFIX: Final = b"k/"
+
+
+class Habits:
+    """Everything that a client's habits need of the world."""
+
+    def __init__(
+        self, scheduler: Scheduler, evidence: Evidence, operations_max: int, until: int
+    ) -> None:
+        self.scheduler = scheduler
+        self.evidence = evidence
+        self.until = until
+        self._left = operations_max
+        self._values = 0
+
+    def go_on(self) -> bool:
+        """Whether clients should ask for more."""
+        return self.scheduler.now < self.until and self._left > 0
+
+    def value(self) -> bytes:
+        """Return a value that is written once in the whole run."""
+        self._values += 1
+        return b"v%d" % self._values
+
+    def begin(
+        self, client: str, kind: OperationKind, key: bytes, value: bytes = b"", expected: int = 0
+    ) -> Operation:
+        """Note a call."""
+        self._left -= 1
+        operation = Operation(client, kind, key, value, expected, self.scheduler.now)
+        self.evidence.operations.append(operation)
+        return operation
+
+    def end(self, operation: Operation, outcome: Outcome) -> None:
+        """Note what the caller learnt."""
+        operation.returned = self.scheduler.now
+        operation.outcome = outcome
+
+
+async def register(habits: Habits, client: AsyncClient, name: str, chance: Random) -> None:
+    """Put, get, delete and swap a few keys."""
+    seen: dict[bytes, int] = {}
+    calls: tuple[Callable[[bytes], Awaitable[None]], ...]
+
+    async def write(operation: Operation, call: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await call()
+        except OutcomeUnknown:
+            habits.end(operation, Outcome.UNKNOWN)
+        except QuorateError:
+            habits.end(operation, Outcome.FAILED)
+        else:
+            habits.end(operation, Outcome.OK)
+
+    async def put(key: bytes) -> None:
+        operation = habits.begin(name, OperationKind.PUT, key, habits.value())
+
+        async def call() -> None:
+            operation.revision = seen[key] = await client.kv.put(key, operation.value)
+
+        await write(operation, call)
+
+    async def get(key: bytes) -> None:
+        operation = habits.begin(name, OperationKind.GET, key)
+
+        async def call() -> None:
+            found = await client.kv.get(key)
+            if found is not None:
+                operation.found, operation.revision = found.value, found.mod_revision
+            seen[key] = operation.revision
+
+        await write(operation, call)
+
+    async def delete(key: bytes) -> None:
+        operation = habits.begin(name, OperationKind.DELETE, key)
+
+        async def call() -> None:
+            result = await client.kv.delete(key)
+            operation.succeeded, operation.revision = bool(result.deleted), result.revision
+
+        await write(operation, call)
+
+    async def swap(key: bytes) -> None:
+        expected = seen.get(key, 0)
+        operation = habits.begin(name, OperationKind.SWAP, key, habits.value(), expected)
+
+        async def call() -> None:
+            result: CommitResult = await client.kv.commit(
+                when=[mod_revision(key) == expected], then=[Put(key, operation.value)]
+            )
+            operation.succeeded, operation.revision = result.succeeded, result.revision
+
+        await write(operation, call)
+
+    calls = (put, put, get, get, swap, delete)
+    while habits.go_on():
+        await asyncio.sleep(chance.expovariate(4.0))
+        burst = 1 if chance.random() < 0.9 else 4
+        await asyncio.gather(
+            *(chance.choice(calls)(chance.choice(KEYS)) for _ in range(burst))
+        )
+
+
+async def locker(habits: Habits, client: AsyncClient, name: str, chance: Random) -> None:
+    """Take a lock, use what it guards, and give it back; sometimes lose patience."""
+    while habits.go_on():
+        await asyncio.sleep(chance.expovariate(1.0))
+        lock_name = chance.choice(LOCKS)
+        try:
+            async with asyncio.timeout(chance.choice((0.3, 3.0, 20.0))):
+                async with client.lock(lock_name, ttl=chance.choice((1.5, 3.0))) as held:
+                    hold = HoldLog(name, lock_name, held.token, [])
+                    habits.evidence.holds.append(hold)
+                    for _ in range(chance.randrange(1, 4)):
+                        held.check()
+                        hold.accesses.append(habits.scheduler.now)
+                        await asyncio.sleep(chance.expovariate(5.0))
+        except (LockError, Unavailable, OutcomeUnknown, TimeoutError):
+            continue
+
+
+async def leaseholder(habits: Habits, client: AsyncClient, name: str, chance: Random) -> None:
+    """Hang a key on a lease, renew it for a while, then let go without a word."""
+    number = 0
+    while habits.go_on():
+        number += 1
+        await asyncio.sleep(chance.expovariate(0.5))
+        key = b"leased/%s/%d" % (name.encode(), number)
+        sent = habits.scheduler.now
+        try:
+            grant = await client.kv.grant(chance.choice((1.0, 2.0, 3.0)))
+            log = LeaseLog(grant.id, key, int(grant.ttl * SECOND), sent)
+            log.key_put = await client.kv.put(key, habits.value(), lease=grant.id)
+            habits.evidence.leases.append(log)
+            for _ in range(chance.randrange(4)):
+                await asyncio.sleep(grant.ttl * chance.uniform(0.1, 0.5))
+                sent = habits.scheduler.now
+                await client.kv.keep_alive(grant.id)
+                log.proven_from = sent
+            if chance.random() < 0.2:
+                log.revoked = True
+                await client.kv.revoke(grant.id)
+        except QuorateError:
+            continue
+
+
+async def watcher(habits: Habits, client: AsyncClient, name: str, chance: Random) -> None:
+    """Watch a prefix from now on, or from a while ago, and write down every event."""
+    while True:
+        try:
+            query = Range(PREFIX, prefix_end(PREFIX), limit=1)
+            now = (await client.store.range(query)).revision
+        except QuorateError:
+            await asyncio.sleep(0.5)
+            continue
+        start = max(1, now + 1 - chance.choice((0, 0, 5, 50)))
+        previous = chance.random() < 0.5
+        detail = WatchDetail.PREVIOUS if previous else WatchDetail.EVENT
+        log = WatchLog(name, start, PREFIX, previous)
+        log.reached = start - 1
+        habits.evidence.watches.append(log)
+        watch = client.store.watch(WatchRequest(PREFIX, prefix_end(PREFIX), start, detail))
+        try:
+            async for batch in watch:
+                log.events.extend(
+                    SeenEvent(
+                        batch.revision,
+                        event.kv.key,
+                        event.kv.value,
+                        event.kind is EventKind.DELETE,
+                        event.previous,
+                    )
+                    for event in batch.events
+                )
+                log.reached = max(log.reached, batch.revision)
+        except Compacted:
+            log.compacted = True
+
+
+HABITS: Final = (register, register, register, locker, locker, locker, leaseholder, watcher)
+"""One client each."""
