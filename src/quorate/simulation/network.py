@@ -338,10 +338,9 @@ class Stream(asyncio.Transport):
         """Take bytes from the other end."""
         if self._ended or self._protocol is None:
             # Nobody is here any more: the sender is told, if anything can tell it.
-            if self._host.loop.alive or self._host.network.hosts.get(self._host.name) is not (
-                self._host
-            ):
-                self.send_reset()
+            powered = self._host.network.hosts.get(self._host.name)
+            if self._host.loop.alive or powered is not self._host:
+                self._reset_peer()
             return
         if not self._reading:
             self._unread.append(data)
@@ -437,7 +436,9 @@ class Stream(asyncio.Transport):
         if self._end_sent:
             return
         self._end_sent = True
+        self._reset_peer()
 
+    def _reset_peer(self) -> None:
         def arrive() -> None:
             if not self._network.weather.blocked(self._host.name, self._remote.name):
                 self.peer.end(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
