@@ -6,23 +6,12 @@ import asyncio
 import socket
 
 import pytest
+from tests.system.workloads import assert_exact, count_in_processes, keep_killing
 
 import quorate
 from quorate.cli.processes import LocalCluster
 
 pytestmark = pytest.mark.system
-
-
-async def keep_killing(cluster: LocalCluster, rounds: int) -> None:
-    """Kill the leader and start it again, as often as asked, always after a new one serves."""
-    for _ in range(rounds):
-        leader = await cluster.ready()
-        leader.kill()
-        await cluster.ready()
-        leader.start()
-        async with asyncio.timeout(20):
-            while await leader.status() is None:  # noqa: ASYNC110  another process tells no event
-                await asyncio.sleep(0.05)
 
 
 def test_what_the_readme_shows(cluster: LocalCluster) -> None:
@@ -77,25 +66,16 @@ def test_writes_retried_through_leader_kills_happen_once(cluster: LocalCluster) 
 
 
 def test_a_counter_under_the_lock_is_exact_while_leaders_die(cluster: LocalCluster) -> None:
-    async def worker(tokens: list[int], rounds: int) -> None:
-        async with quorate.AsyncClient(cluster.url, timeout=30) as client:
-            for _ in range(rounds):
-                async with client.lock("counter", ttl=5) as held:
-                    found = await client.kv.get("count")
-                    count = int(found.value) if found else 0
-                    await client.kv.put("count", str(count + 1))
-                    tokens.append(held.token)
-
     async def body() -> None:
-        tokens: list[int] = []
         killing = asyncio.ensure_future(keep_killing(cluster, 3))
-        await asyncio.gather(*(worker(tokens, 25) for _ in range(8)))
+        counted = await count_in_processes(cluster.url, 8, seconds=0, rounds=25)
         await killing
+        assert_exact(counted)
+        assert len(counted) == 200
         async with quorate.AsyncClient(cluster.url) as client:
             found = await client.kv.get("count")
             assert found is not None
             assert int(found.value) == 200
-        assert tokens == sorted(set(tokens)), "tokens strictly increase"
 
     asyncio.run(body())
 
