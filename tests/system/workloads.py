@@ -13,7 +13,20 @@ from pathlib import Path
 
 import quorate
 from quorate.cli.processes import LocalCluster, LocalNode, free_ports
-from quorate.kv.requests import Status
+from quorate.kv.requests import (
+    ReadAll,
+    ReadDone,
+    Request,
+    Response,
+    Status,
+    decode_response,
+    encode,
+)
+from quorate.runtime.network import RealNetwork
+from quorate.runtime.transport.connection import Connection, ConnectionLimits, ignore_loss
+from quorate.runtime.transport.dial import Dialer
+from quorate.runtime.transport.hello import PROTOCOL_VERSION, Hello
+from quorate.store.types import Get, KeyValue, ReadConsistency
 
 COUNTING = """
 import sys, time
@@ -199,3 +212,46 @@ async def same_state(cluster: LocalCluster) -> list[Status]:
 
     await until(agreed)
     return found
+
+
+async def ask(address: str, request: Request) -> Response:
+    """Ask one node directly, whether it leads or not, and return the first answer."""
+    answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+
+    def on_frames(_: Connection, frames: list[bytes]) -> None:
+        if not answer.done():
+            answer.set_result(decode_response(frames[0]))
+
+    dialer = Dialer(RealNetwork(), None, ConnectionLimits())
+    connection, _ = await dialer.dial(
+        address, Hello(PROTOCOL_VERSION), on_frames=on_frames, on_lost=ignore_loss
+    )
+    connection.send(encode(request))
+    async with asyncio.timeout(10):
+        found = await answer
+    connection.close("the question is answered")
+    await connection.wait_lost()
+    return found
+
+
+async def stale(address: str, key: str) -> KeyValue | None:
+    """Read what one node has applied."""
+    answer = await ask(address, ReadAll(1, ReadConsistency.STALE, (Get(key.encode()),)))
+    assert isinstance(answer, ReadDone)
+    (found,) = answer.results
+    assert found is None or isinstance(found, KeyValue)
+    return found
+
+
+async def lead(cluster: LocalCluster, node: LocalNode) -> None:
+    """Hand leadership to a node, and wait until it leads."""
+    url = cluster.url
+
+    async def leads() -> bool:
+        status = await node.status()
+        if status is not None and status.role == "leader":
+            return True
+        await command("member", "transfer", node.name, "--url", url)
+        return False
+
+    await until(leads)

@@ -30,6 +30,7 @@ from quorate.node.replica import Replica
 from quorate.node.service import Service
 from quorate.protocol.raft import HardState, Message, Raft, SnapshotIdentity
 from quorate.protocol.raft.configuration import decode_configuration
+from quorate.protocol.raft.messages import AppendRequest
 from quorate.protocol.raft.output import RoleChange
 from quorate.runtime.host import Group, Journal
 from quorate.runtime.host.snapshotting import Snapshotting
@@ -194,7 +195,14 @@ class Node:
         self._leadership = Leadership(
             group, self._machine, Lessor(), CompactionPolicy(self._limits)
         )
-        self._service = Service(group, self._machine, hub, self._leadership, self.status)
+        self._service = Service(
+            group,
+            self._machine,
+            hub,
+            self._leadership,
+            self.status,
+            refuses_writes=lambda: self._journal.refuses,
+        )
         group.on_role = self._role_changed
         group.on_applied = self._applied
         group.on_configuration = self._configuration_changed
@@ -312,8 +320,12 @@ class Node:
             logger.warning("node %x sent a message that is none of ours", sender)
 
     def _deliver(self, sender: int, group: int, message: Message) -> None:
-        if group == GROUP:
-            self._group.receive(sender, message)
+        if group != GROUP:
+            return
+        if self._journal.disk_full and type(message) is AppendRequest:
+            # Memory must not take what the disk can't: the leader sends it again.
+            return
+        self._group.receive(sender, message)
 
     def _addresses(self) -> dict[int, str]:
         members = self._group.raft.configuration.members or self._identity.contacts
@@ -337,7 +349,8 @@ class Node:
         self._service.deliver_events()
 
     def _disk_full(self) -> None:
-        logger.error("the disk of %s is full: writes wait, make room", self.config.data_dir)
+        logger.error("the disk of %s is full: make room", self.config.data_dir)
+        # Again with each try: who was to take over may have been away.
         self._group.transfer(0)
 
     def _fail(self, error: BaseException) -> None:

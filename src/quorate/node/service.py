@@ -71,12 +71,15 @@ class Service:
         hub: WatchHub,
         leadership: Leadership,
         status: Callable[[int], Status],
+        *,
+        refuses_writes: Callable[[], bool] = lambda: False,
     ) -> None:
         self._group = group
         self._machine = machine
         self._hub = hub
         self._leadership = leadership
         self._status = status
+        self._refuses_writes = refuses_writes
         self._connections: dict[int, Connection] = {}
         self._subscribers: dict[Connection, int] = {}
         self._next_subscriber = 0
@@ -164,6 +167,10 @@ class Service:
 
     def _write(self, connection: Connection, request: Write) -> None:
         if not self._leads(connection, request.id):
+            return
+        if self._refuses_writes():
+            message = "the leader's disk is full, and no other node can lead: make room on it"
+            self._fail(connection, request.id, RefusalCode.STORAGE, message)
             return
         envelope = Envelope(
             ANONYMOUS,
