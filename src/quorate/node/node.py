@@ -342,6 +342,9 @@ class Node:
             change.term,
             change.leader,
         )
+        # The round takes with it the writes that gathered behind those placed: they hear now
+        # that another node leads, instead of waiting for entries of theirs to be applied.
+        self._group.read(lambda _: None)
         self._leadership.update()
 
     def _applied(self) -> None:
