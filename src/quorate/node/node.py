@@ -28,7 +28,8 @@ from quorate.node.leadership import Leadership
 from quorate.node.post import Post
 from quorate.node.replica import Replica
 from quorate.node.service import Service
-from quorate.protocol.raft import HardState, Message, Raft, SnapshotIdentity
+from quorate.node.trust import names_member
+from quorate.protocol.raft import HardState, Member, Message, Raft, SnapshotIdentity
 from quorate.protocol.raft.configuration import decode_configuration
 from quorate.protocol.raft.messages import AppendRequest
 from quorate.protocol.raft.output import RoleChange
@@ -43,6 +44,8 @@ from quorate.runtime.transport.hello import (
     PROTOCOL_VERSION,
     Answer,
     Hello,
+    Refusal,
+    RefusalCode,
     Role,
     Welcome,
     judge_hello,
@@ -287,7 +290,7 @@ class Node:
         if self.config.http:
             await self.http.start(*split_address(self.config.http))
 
-    def _welcome(self, hello: Hello, _: Connection) -> Answer:
+    def _welcome(self, hello: Hello, connection: Connection) -> Answer:
         refusal = judge_hello(
             hello,
             cluster_id=self._identity.cluster_id,
@@ -296,6 +299,8 @@ class Node:
                 or not self._group.raft.configuration.members
             ),
         )
+        if refusal is None:
+            refusal = self._judge_certificate(hello, connection)
         if refusal is not None:
             return refusal
         return Welcome(
@@ -305,6 +310,25 @@ class Node:
             0,
             self._group.raft.commit_index,
             self._service.leader_address,
+        )
+
+    def _judge_certificate(self, hello: Hello, connection: Connection) -> Refusal | None:
+        if self.config.tls is None or hello.role is Role.CLIENT:
+            return None
+        member = next(
+            (each for each in self._members() if each.id == hello.node_id),
+            # A node that joins does not know everybody yet: it takes the peer at its word for
+            # the address, which the certificate then has to name.
+            Member(hello.node_id, "", hello.address),
+        )
+        names = connection.peer_names
+        if names_member(names, member):
+            return None
+        return Refusal(
+            RefusalCode.CREDENTIAL,
+            f"the certificate of {', '.join(names) or 'nobody'} does not name the member "
+            f"{member.name or hello.node_id} at {member.address}: give that node a certificate "
+            "with its name or the host of its address",
         )
 
     def _opened(self, connection: Connection, hello: Hello) -> None:
@@ -327,9 +351,11 @@ class Node:
             return
         self._group.receive(sender, message)
 
+    def _members(self) -> tuple[Member, ...]:
+        return self._group.raft.configuration.members or self._identity.contacts
+
     def _addresses(self) -> dict[int, str]:
-        members = self._group.raft.configuration.members or self._identity.contacts
-        return {member.id: member.address for member in members}
+        return {member.id: member.address for member in self._members()}
 
     def _configuration_changed(self) -> None:
         self._links.update(self._addresses())
