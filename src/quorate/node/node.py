@@ -340,7 +340,7 @@ class Node:
     def _peer_frames(self, sender: int, frames: list[bytes]) -> None:
         try:
             self._post.received(sender, frames)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             logger.warning("node %x sent a message that is none of ours", sender)
 
     def _deliver(self, sender: int, group: int, message: Message) -> None:

@@ -2,20 +2,23 @@
 
 A write goes into the next log entry, a linearizable read into the next quorum round; the
 answer of either is sent from the callback. Only the leader serves them, the others say who
-leads.
+leads. Law: no request, however wrong or large, may stop the node: callbacks run inside its
+consensus, where any error would.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from quorate.errors import Compacted, InvalidRequest
+from quorate.errors import Compacted, InvalidRequest, LimitExceeded
 from quorate.kv.commands import Envelope, Outcome, Refusal, RefusalCode, encode_outcomes
+from quorate.kv.entries import remembered
 from quorate.kv.machine import KeyValueMachine
+from quorate.kv.reads import result_bytes
 from quorate.kv.requests import (
     AskMembers,
     AskStatus,
@@ -31,7 +34,6 @@ from quorate.kv.requests import (
     OpenWatch,
     ReadAll,
     ReadDone,
-    Response,
     SaveSnapshot,
     SnapshotPart,
     Status,
@@ -45,20 +47,42 @@ from quorate.kv.requests import (
     encode,
 )
 from quorate.kv.watches import WatchHub
+from quorate.node.changes import read_change
 from quorate.node.leadership import Leadership
 from quorate.protocol.raft import Configuration, Role
-from quorate.protocol.raft.configuration import Change
 from quorate.protocol.raft.output import RejectReason
 from quorate.runtime.host import Group, ProposalFailed, ReadAnswer
 from quorate.runtime.transport.connection import Connection
-from quorate.store.types import LeaseStatus, ReadConsistency
+from quorate.store.types import (
+    KeyValue,
+    LeaseStatus,
+    RangeResult,
+    ReadConsistency,
+    WatchBatch,
+)
 
-decode_change = msgspec.msgpack.Decoder(Change).decode
 ANONYMOUS: Final = "anonymous"
 """The principal of every client, as long as there are no users."""
 
 CHANGE_RETRY_SECONDS: Final = 0.05
 EVENT_BYTES_MAX: Final = 1024 * 1024
+ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
+BODY_BYTES_MAX: Final = 16 * 1024 * 1024
+READS_PER_LOOK: Final = 64
+"""Reads between two looks at how large their answer has become."""
+
+Answer: TypeAlias = (
+    ReadDone
+    | KeptAlive
+    | LeaseAnswer
+    | WatchOpened
+    | Members
+    | Done
+    | Status
+    | SnapshotPart
+    | Failed
+)
+ReadResult: TypeAlias = KeyValue | RangeResult | Refusal | None
 
 
 class Service:
@@ -115,7 +139,7 @@ class Service:
         for frame in frames:
             try:
                 request = decode_request(frame)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, ValueError, RecursionError):
                 connection.close("a request that is none of ours")
                 return
             self._handlers[type(request)](connection, request)
@@ -151,10 +175,29 @@ class Service:
                 else:
                     events.append((watch, batch))
             if events:
-                self._send(connection, WatchEvents(tuple(events)))
+                self._send_events(subscriber, connection, events)
 
-    def _send(self, connection: Connection, response: Response) -> None:
-        connection.send(encode(response))
+    def _send_events(
+        self, subscriber: int, connection: Connection, events: list[tuple[int, WatchBatch]]
+    ) -> None:
+        try:
+            connection.send(encode(WatchEvents(tuple(events))))
+        except LimitExceeded as error:
+            if len(events) > 1:
+                for each in events:
+                    self._send_events(subscriber, connection, [each])
+                return
+            watch, batch = events[0]
+            self._hub.close(subscriber, watch)
+            message = f"what revision {batch.revision} changed is too much for a watch: {error}"
+            self._fail(connection, watch, RefusalCode.LIMIT_EXCEEDED, message)
+
+    def _send(self, connection: Connection, response: Answer) -> None:
+        try:
+            connection.send(encode(response))
+        except LimitExceeded as error:
+            message = f"the answer is too large, ask for less: {error}"
+            self._fail(connection, response.id, RefusalCode.LIMIT_EXCEEDED, message)
 
     def _fail(self, connection: Connection, request: int, code: RefusalCode, message: str) -> None:
         self._send(connection, Failed(request, Refusal(code, message), self.leader_address))
@@ -172,6 +215,16 @@ class Service:
             message = "the leader's disk is full, and no other node can lead: make room on it"
             self._fail(connection, request.id, RefusalCode.STORAGE, message)
             return
+        if request.session and request.birth > self._group.raft.core.log.last_index + 1:
+            # Expired sessions are told from new ones by their birth: one from the future would
+            # lock out everybody's.
+            message = f"the session's birth {request.birth} lies in the future"
+            self._fail(connection, request.id, RefusalCode.INVALID_REQUEST, message)
+            return
+        if len(request.body) > BODY_BYTES_MAX:
+            message = f"{len(request.body)} bytes of commands, the limit is {BODY_BYTES_MAX}"
+            self._fail(connection, request.id, RefusalCode.LIMIT_EXCEEDED, message)
+            return
         envelope = Envelope(
             ANONYMOUS,
             0,
@@ -186,7 +239,11 @@ class Service:
             if isinstance(outcome, ProposalFailed):
                 self._proposal_failed(connection, request.id, request.session, outcome)
             else:
-                connection.send(encode(Written(request.id, encode_outcomes(outcome))))
+                encoded = encode_outcomes(outcome)
+                if len(encoded) > ANSWER_BYTES_MAX:
+                    # It is done, so that must be said; what was read besides is left out.
+                    encoded = remembered(outcome, self._machine.limits.outcome_bytes_kept)
+                connection.send(encode(Written(request.id, encoded)))
 
         self._group.propose(envelope, answer)
 
@@ -216,7 +273,16 @@ class Service:
             self._group.read(ready)
 
     def _answer_read(self, connection: Connection, request: ReadAll) -> None:
-        results = self._machine.read(request.operations)
+        results: list[ReadResult] = []
+        size = 0
+        for start in range(0, len(request.operations), READS_PER_LOOK):
+            part = self._machine.read(request.operations[start : start + READS_PER_LOOK])
+            results += part
+            size += sum(map(_result_bytes, part))
+            if size > ANSWER_BYTES_MAX:
+                message = f"the results are over {ANSWER_BYTES_MAX} bytes: read less at once"
+                self._fail(connection, request.id, RefusalCode.LIMIT_EXCEEDED, message)
+                return
         self._send(connection, ReadDone(request.id, tuple(results)))
 
     def _keep_alive(self, connection: Connection, request: KeepAlive) -> None:
@@ -264,6 +330,10 @@ class Service:
             if outcome is ReadAnswer.LOST:
                 self._fail(connection, request.id, RefusalCode.NOT_LEADER, "leadership changed")
                 return
+            if self._hub.count(subscriber) >= self._machine.limits.watches_per_connection:
+                message = "this connection has as many watches as it may: close one, or connect"
+                self._fail(connection, request.id, RefusalCode.LIMIT_EXCEEDED, message)
+                return
             try:
                 revision = self._hub.open(subscriber, request.id, request.request)
             except Compacted as error:
@@ -299,9 +369,9 @@ class Service:
         if not self._leads(connection, request.id):
             return
         try:
-            change = decode_change(request.change)
-        except msgspec.MsgspecError:
-            self._fail(connection, request.id, RefusalCode.INVALID_REQUEST, "no change of members")
+            change = read_change(request.change)
+        except InvalidRequest as error:
+            self._fail(connection, request.id, RefusalCode.INVALID_REQUEST, str(error))
             return
 
         def answer(outcome: object) -> None:
@@ -332,6 +402,12 @@ class Service:
         for chunk in self._machine.capture():
             self._send(connection, SnapshotPart(request.id, chunk))
         self._send(connection, SnapshotPart(request.id, b""))
+
+
+def _result_bytes(result: ReadResult) -> int:
+    if type(result) is KeyValue:
+        return len(result.key) + len(result.value)
+    return result_bytes(result) if type(result) is RangeResult else 0
 
 
 def _part(configuration: Configuration, node: int) -> str:

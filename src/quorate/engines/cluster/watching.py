@@ -119,6 +119,10 @@ class Watches:
         def succeed(response: Response) -> None:
             assert type(response) is WatchOpened
             watch.register(response.revision)
+            # The node may still refuse to go on, so its answers are waited for; after a
+            # reconnect the watch is opened anew instead.
+            pending.resend = False
+            self._link.expect(pending)
 
         def fail(_: Pending, failed: Failed | None) -> None:
             if failed is not None and failed.refusal.code is not RefusalCode.OUTCOME_UNKNOWN:
@@ -145,12 +149,12 @@ class Watches:
 
     def suspend(self, watch: ClusterWatch) -> None:
         """Stop the node from sending to a watch whose reader is far behind."""
+        self._link.forget(watch.id)
         if self._open.pop(watch.id, None) is not None:
             self._link.post(encode(CloseWatch(watch.id)))
 
     def remove(self, watch: ClusterWatch) -> None:
         """Forget a watch."""
-        self._link.forget(watch.id)
         self.suspend(watch)
 
     def close(self) -> list[ClusterWatch]:
