@@ -128,6 +128,11 @@ class Node:
         """The port that clients and peers reach."""
         return self._listener.port
 
+    @property
+    def machine(self) -> KeyValueMachine:
+        """The replicated state, to look at."""
+        return self._machine
+
     def status(self, request: int) -> Status:
         """Return how this node is, as the answer to a request."""
         raft = self._group.raft
