@@ -6,7 +6,7 @@ import asyncio
 import socket
 
 import pytest
-from tests.system.workloads import assert_exact, count_in_processes, keep_killing
+from tests.system.workloads import assert_exact, count_in_processes, keep_killing, restart_leader
 
 import quorate
 from quorate.cli.processes import LocalCluster
@@ -120,6 +120,27 @@ def test_a_watch_misses_nothing_through_a_failover(cluster: LocalCluster) -> Non
                     if len(seen) == len(expected):
                         break
             assert seen == expected
+            await stream.close()
+
+    asyncio.run(body())
+
+
+def test_an_idle_watch_is_not_overtaken_by_compaction(cluster: LocalCluster) -> None:
+    async def body() -> None:
+        async with quorate.AsyncClient(cluster.url, timeout=30) as client:
+            stream = client.kv.watch("quiet", from_revision=1)
+            waiting = asyncio.ensure_future(anext(aiter(stream)))
+            for number in range(50):
+                revision = await client.kv.put("loud", str(number))
+            async with asyncio.timeout(20):
+                while stream.revision < revision:  # noqa: ASYNC110  no event comes, that is the point
+                    await asyncio.sleep(0.05)
+            await client.store.compact(revision)
+            await restart_leader(cluster)
+            written = await client.kv.put("quiet", "x")
+            async with asyncio.timeout(20):
+                event = await waiting
+            assert event.kv.revision == written
             await stream.close()
 
     asyncio.run(body())

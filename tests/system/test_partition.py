@@ -165,6 +165,27 @@ def test_two_that_do_not_hear_each_other_keep_the_leader_that_both_hear(place: P
     asyncio.run(body())
 
 
+def test_a_watch_moves_away_from_a_leader_that_lost_its_followers(place: Place) -> None:
+    async def body() -> None:
+        leader = await place.cluster.ready()
+        async with quorate.AsyncClient(place.cluster.url, timeout=30) as watching:
+            stream = watching.kv.watch("late", from_revision=1)
+            waiting = asyncio.ensure_future(anext(aiter(stream)))
+            assert await watching.kv.get("late") is None
+            # The client still reaches the leader, which has nothing to tell any more.
+            place.isolate(leader)
+            url = "quorate://" + ",".join(node.address for node in place.others(leader))
+            async with quorate.AsyncClient(url, timeout=30) as client:
+                await client.kv.put("late", "x")
+            async with asyncio.timeout(30):
+                assert (await waiting).kv.key == b"late"
+            await stream.close()
+        place.network.heal()
+        await assert_outcomes(place.cluster, {}, {})
+
+    asyncio.run(body())
+
+
 def test_clients_of_a_leader_that_vanished_without_a_word_find_the_next_one(place: Place) -> None:
     async def body() -> None:
         leader = await place.cluster.ready()

@@ -32,6 +32,7 @@ from quorate.node.trust import names_member
 from quorate.protocol.raft import HardState, Member, Message, Raft, SnapshotIdentity
 from quorate.protocol.raft.configuration import decode_configuration
 from quorate.protocol.raft.messages import AppendRequest
+from quorate.protocol.raft.output import Role as RaftRole
 from quorate.protocol.raft.output import RoleChange
 from quorate.runtime.host import Group, Journal
 from quorate.runtime.host.snapshotting import Snapshotting
@@ -91,6 +92,7 @@ class Node:
         self._snapshotting: Snapshotting
         self.http = HttpServer(lambda: self.status(0), self._counters)
         self._unlock: Callable[[], None] = _nothing
+        self._leads = False
 
     async def start(self) -> None:
         """Recover and serve; raises ConfigurationError, StorageError or OSError."""
@@ -112,6 +114,7 @@ class Node:
         """Hand leadership over if need be, and stop; what was acknowledged is on disk."""
         self._group.transfer(0)
         self._leadership.close()
+        self._service.close()
         await self._listener.close()
         await self._links.close()
         await self.http.close()
@@ -376,6 +379,9 @@ class Node:
         # The round takes with it the writes that gathered behind those placed: they hear now
         # that another node leads, instead of waiting for entries of theirs to be applied.
         self._group.read(lambda _: None)
+        if self._leads and change.role is not RaftRole.LEADER:
+            self._service.stepped_down()
+        self._leads = change.role is RaftRole.LEADER
         self._leadership.update()
 
     def _applied(self) -> None:

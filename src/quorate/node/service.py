@@ -67,6 +67,8 @@ ANONYMOUS: Final = "anonymous"
 CHANGE_RETRY_SECONDS: Final = 0.05
 EVENT_BYTES_MAX: Final = 1024 * 1024
 ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
+PROGRESS_SECONDS: Final = 2.0
+"""How often a watch without events hears how far it is: far below the history's 5 minutes."""
 BODY_BYTES_MAX: Final = 16 * 1024 * 1024
 READS_PER_LOOK: Final = 64
 """Reads between two looks at how large their answer has become."""
@@ -107,6 +109,7 @@ class Service:
         self._connections: dict[int, Connection] = {}
         self._subscribers: dict[Connection, int] = {}
         self._next_subscriber = 0
+        self._progress: asyncio.TimerHandle | None = None
         self._handlers: dict[type, Callable[[Connection, Any], None]] = {
             Write: self._write,
             ReadAll: self._read,
@@ -151,6 +154,16 @@ class Service:
             if connection.writable:
                 self._deliver(subscriber, connection)
 
+    def stepped_down(self) -> None:
+        """Send every client to the next leader, those too that only wait for events."""
+        for connection in self._connections.values():
+            self._fail(connection, 0, RefusalCode.NOT_LEADER, "this node leads no longer")
+
+    def close(self) -> None:
+        """Stop the timer."""
+        if self._progress is not None:
+            self._progress.cancel()
+
     def writable_again(self, connection: Connection) -> None:
         """A client that was slow can take more events."""
         subscriber = self._subscribers.get(connection, 0)
@@ -176,6 +189,26 @@ class Service:
                     events.append((watch, batch))
             if events:
                 self._send_events(subscriber, connection, events)
+
+    def _plan_progress(self) -> None:
+        if self._progress is None:
+            loop = asyncio.get_running_loop()
+            self._progress = loop.call_later(PROGRESS_SECONDS, self._tell_progress)
+
+    def _tell_progress(self) -> None:
+        """Tell each watch that was given everything, so that it resumes from there.
+
+        One that heard nothing would resume from where it began, which may be compacted.
+        """
+        self._progress = None
+        for subscriber, connection in self._connections.items():
+            if not self._hub.count(subscriber):
+                continue
+            self._plan_progress()
+            marks = self._hub.progress(subscriber)
+            if marks and connection.writable:
+                batches = tuple((watch, WatchBatch(revision)) for watch, revision in marks)
+                connection.send(encode(WatchEvents(batches)))
 
     def _send_events(
         self, subscriber: int, connection: Connection, events: list[tuple[int, WatchBatch]]
@@ -344,6 +377,7 @@ class Service:
                 self._fail(connection, request.id, RefusalCode.INVALID_REQUEST, str(error))
                 return
             self._send(connection, WatchOpened(request.id, revision))
+            self._plan_progress()
             self._deliver(subscriber, connection)
 
         # "Now" must not lie before what the client has already seen elsewhere.

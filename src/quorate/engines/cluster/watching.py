@@ -1,7 +1,8 @@
 """Watches that survive reconnects: each knows the last revision that it handed out.
 
 After a reconnect a watch is opened again from the next revision, so that nothing is lost
-and nothing comes twice. A reader that falls far behind is not buffered without bound: its
+and nothing comes twice; marks of progress move that revision on while nothing happens, so that
+it stays ahead of compaction. A reader that falls far behind is not buffered without bound: its
 watch is closed at the node and opened again once it has caught up.
 """
 
@@ -59,10 +60,18 @@ class ClusterWatch:
         self.opened.set()
 
     def deliver(self, batch: WatchBatch) -> None:
-        """Take a batch from the node; one that was seen before is dropped."""
-        if batch.revision < self.seen or (batch.events and batch.revision == self.seen):
+        """Take a batch from the node; one that was seen before is dropped.
+
+        A mark of progress replaces the one before it, if that waits for the reader still.
+        """
+        if batch.revision <= self.seen:
             return
         self.seen = batch.revision
+        if not batch.events:
+            if self._batches and not self._batches[-1].events:
+                self._batches.pop()
+            if not self._batches:
+                self.handed = batch.revision
         self._batches.append(batch)
         self._arrived.set()
         if len(self._batches) >= BUFFER_BATCHES_MAX and not self.overflown:
