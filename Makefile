@@ -36,8 +36,9 @@ test: lint
 peers:
 	sh tools/peers.sh
 
-verify: test
-	$(BIN)/pytest -m soak
+# Everything: lint, tests, the long forms (marked soak), the benchmark's floors.
+verify: $(VENV)/.tested
+	sh tools/verify.sh
 
 bench: $(VENV)/.tested
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
