@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import pty
 import select
@@ -11,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,16 +48,14 @@ class Terminal:
 
     def __init__(self, command: list[str], directory: Path) -> None:
         self._master, slave = pty.openpty()
+        # A session of its own with this terminal, so that Ctrl-C reaches whoever is in front.
         self.process = subprocess.Popen(
-            command,
+            ["setsid", "--ctty", *command],
             cwd=directory,
             env=environment(),
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            start_new_session=True,
-            # The terminal of the new session, so that Ctrl-C reaches whoever is in front.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(slave)
         self.shown = ""
