@@ -28,6 +28,7 @@ lint: $(VENV)/.tested
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/public_types.py
 
 test: lint
 	$(BIN)/pytest -n 2 --durations=10

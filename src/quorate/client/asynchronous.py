@@ -16,7 +16,7 @@ from quorate.runtime.world import RealClock
 from quorate.store.port import Store
 
 TIMEOUT_SECONDS: Final = 10.0
-logger = logging.getLogger("quorate.client")
+logger: logging.Logger = logging.getLogger("quorate.client")
 
 
 class AsyncClient:
@@ -33,12 +33,12 @@ class AsyncClient:
         tls: TlsConfig | None = None,
         timeout: float = TIMEOUT_SECONDS,
     ) -> None:
-        self.url = resolve_url(url)
+        self.url: str = resolve_url(url)
         self._store = open_store(self.url, tls=tls, timeout=timeout)
         self._scope = TaskScope(_failed)
         self._keeper = LeaseKeeper(self._store, RealClock(), self._scope)
         self._turns = Turns()
-        self.kv = AsyncKV(self._store)
+        self.kv: AsyncKV = AsyncKV(self._store)
 
     @property
     def store(self) -> Store:
