@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from tests.system.workloads import new_seats
 
 import quorate
 from quorate.cli.processes import LocalCluster, LocalNode
@@ -20,6 +21,7 @@ from quorate.node import Node, NodeConfig
 from quorate.node.config import split_address
 from quorate.node.trust import names_member
 from quorate.protocol.raft import Member
+from quorate.protocol.raft.configuration import AddLearner, Promote
 from quorate.runtime.network import RealNetwork
 from quorate.runtime.transport.connection import ConnectionLimits, ignore_frames, ignore_loss
 from quorate.runtime.transport.dial import Dialer
@@ -116,7 +118,7 @@ class TlsCluster:
         for node in self.cluster.nodes:
             replace_file(self.directory / f"{node.name}.ca", bundle)
 
-    def start(self, node: LocalNode) -> None:
+    def start(self, node: LocalNode, *extra: str) -> None:
         certificate, key, authority = (
             str(self.directory / f"{node.name}.{kind}") for kind in ("pem", "key", "ca")
         )
@@ -124,6 +126,7 @@ class TlsCluster:
             *("--tls-certificate", certificate),
             *("--tls-key", key),
             *("--tls-authority", authority),
+            *extra,
         )
 
 
@@ -159,6 +162,32 @@ def test_only_the_member_itself_is_let_in_as_a_peer(guarded: TlsCluster, tmp_pat
         # As a client the stranger is welcome: the authority vouches for it.
         async with quorate.AsyncClient(guarded.cluster.url, tls=stranger) as connected:
             assert await connected.kv.get("formed") is not None
+
+    asyncio.run(body())
+
+
+def test_a_node_joins_with_its_certificate(guarded: TlsCluster, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    tls = tls_files(tmp_path, authority, "client")
+    (newcomer,) = new_seats(tmp_path, 1)
+    guarded.trust(authority)
+    guarded.issue(authority)
+    for node in guarded.cluster.nodes:
+        guarded.start(node)
+
+    async def body() -> None:
+        addresses = [node.address for node in guarded.cluster.nodes]
+        store = ClusterStore(addresses, tls=tls, timeout=30)
+        await store.put(b"early", b"x")
+        await store.change_members(AddLearner(Member(4, newcomer.name, newcomer.address)))
+        guarded.cluster.nodes.append(newcomer)
+        tls_files(tmp_path, authority, newcomer.name)
+        guarded.start(newcomer, "--join", ",".join(addresses))
+        async with asyncio.timeout(30):
+            while await _revision(newcomer, tls) < 2:  # noqa: ASYNC110  another process tells no event
+                await asyncio.sleep(0.05)
+        await store.change_members(Promote(4))
+        await store.close()
 
     asyncio.run(body())
 
@@ -224,6 +253,7 @@ def test_what_names_a_member() -> None:
     assert not names_member(("*", "b", "127.0.0.1", ""), member)
     assert names_member(("Node-1.example",), Member(1, "a", "node-1.example:7400"))
     assert not names_member(("*.example",), Member(1, "a", "node-1.example:7400"))
+    assert not names_member(("", "x"), Member(1, "", "no address"))
 
 
 def test_a_client_with_another_certificate_is_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 
+from quorate.errors import ConfigurationError
 from quorate.protocol.raft import Member
 from quorate.runtime.transport.address import split_address
 
@@ -18,7 +19,10 @@ def names_member(names: Sequence[str], member: Member) -> bool:
 
     A wildcard names nobody: it would fit every member alike.
     """
-    host, _ = split_address(member.address)
+    try:
+        host, _ = split_address(member.address)
+    except ConfigurationError:  # of a peer that joins, only its word is known
+        host = ""
     wanted = {_normal(member.name), _normal(host)} - {""}
     return any(_normal(name) in wanted for name in names)
 
