@@ -26,12 +26,14 @@ def unavailable() -> str:
     """Return why there can be no namespaces here, "" when there can."""
     if os.geteuid() != 0:
         return "only root may make network namespaces"
+    trial = f"quorate-{os.getpid()}-trial"
     try:
-        run("ip", "netns", "list")
+        run("ip", "netns", "add", trial)
+        run("ip", "netns", "del", trial)
     except FileNotFoundError:
         return "there is no ip: apt install iproute2"
     except subprocess.CalledProcessError as error:
-        return f"there are no network namespaces here: {error.stderr.decode().strip()}"
+        return f"network namespaces can't be made here: {error.stderr.decode().strip()}"
     return ""
 
 

@@ -69,6 +69,8 @@ EVENT_BYTES_MAX: Final = 1024 * 1024
 ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
 PROGRESS_SECONDS: Final = 2.0
 """How often a watch without events hears how far it is: far below the history's 5 minutes."""
+PROGRESS_PER_TURN: Final = 100
+PROGRESS_PAUSE_SECONDS: Final = 0.005
 BODY_BYTES_MAX: Final = 16 * 1024 * 1024
 READS_PER_LOOK: Final = 64
 """Reads between two looks at how large their answer has become."""
@@ -110,6 +112,7 @@ class Service:
         self._subscribers: dict[Connection, int] = {}
         self._next_subscriber = 0
         self._progress: asyncio.TimerHandle | None = None
+        self._untold: list[int] = []
         self._handlers: dict[type, Callable[[Connection, Any], None]] = {
             Write: self._write,
             ReadAll: self._read,
@@ -190,25 +193,30 @@ class Service:
             if events:
                 self._send_events(subscriber, connection, events)
 
-    def _plan_progress(self) -> None:
+    def _plan_progress(self, seconds: float = PROGRESS_SECONDS) -> None:
         if self._progress is None:
             loop = asyncio.get_running_loop()
-            self._progress = loop.call_later(PROGRESS_SECONDS, self._tell_progress)
+            self._progress = loop.call_later(seconds, self._tell_progress)
 
     def _tell_progress(self) -> None:
         """Tell each watch that was given everything, so that it resumes from there.
 
-        One that heard nothing would resume from where it began, which may be compacted.
+        One that heard nothing would resume from where it began, which may be compacted. The
+        connections take turns, so that thousands of them never hold up the consensus.
         """
         self._progress = None
-        for subscriber, connection in self._connections.items():
-            if not self._hub.count(subscriber):
-                continue
-            self._plan_progress()
+        if not self._untold:
+            self._untold = [each for each in self._connections if self._hub.count(each)]
+            if not self._untold:
+                return
+        for subscriber in self._untold[-PROGRESS_PER_TURN:]:
+            connection = self._connections.get(subscriber)
             marks = self._hub.progress(subscriber)
-            if marks and connection.writable:
+            if marks and connection is not None and connection.writable:
                 batches = tuple((watch, WatchBatch(revision)) for watch, revision in marks)
                 connection.send(encode(WatchEvents(batches)))
+        del self._untold[-PROGRESS_PER_TURN:]
+        self._plan_progress(PROGRESS_PAUSE_SECONDS if self._untold else PROGRESS_SECONDS)
 
     def _send_events(
         self, subscriber: int, connection: Connection, events: list[tuple[int, WatchBatch]]
