@@ -6,7 +6,16 @@ import asyncio
 import socket
 
 import pytest
-from tests.system.workloads import assert_exact, count_in_processes, keep_killing, restart_leader
+from tests.system.workloads import (
+    assert_exact,
+    count_in_processes,
+    keep_killing,
+    lead,
+    load,
+    more,
+    restart_leader,
+    same_state,
+)
 
 import quorate
 from quorate.cli.processes import LocalCluster
@@ -102,6 +111,18 @@ def test_all_nodes_killed_at_once_keep_every_acknowledged_write(cluster: LocalCl
         async with quorate.AsyncClient(cluster.url) as client:
             for key in acknowledged:
                 assert await client.kv.get(key) is not None, f"{key} was acknowledged and is gone"
+
+    asyncio.run(body())
+
+
+def test_leadership_is_handed_over_under_load_without_an_error(cluster: LocalCluster) -> None:
+    async def body() -> None:
+        async with load(cluster.url) as revisions:
+            for _ in range(2):
+                for node in cluster.nodes:
+                    await lead(cluster, node)
+                    await more(revisions, 20)
+        await same_state(cluster)
 
     asyncio.run(body())
 

@@ -65,6 +65,7 @@ ANONYMOUS: Final = "anonymous"
 """The principal of every client, as long as there are no users."""
 
 CHANGE_RETRY_SECONDS: Final = 0.05
+HAND_OVER_RETRY_SECONDS: Final = 0.01
 EVENT_BYTES_MAX: Final = 1024 * 1024
 ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
 PROGRESS_SECONDS: Final = 2.0
@@ -278,6 +279,12 @@ class Service:
 
         def answer(outcome: list[Outcome] | ProposalFailed) -> None:
             if isinstance(outcome, ProposalFailed):
+                if outcome.reason is RejectReason.TRANSFERRING and connection.is_open:
+                    # Nobody else leads yet: the client would only come back at once.
+                    asyncio.get_running_loop().call_later(
+                        HAND_OVER_RETRY_SECONDS, self._write, connection, request
+                    )
+                    return
                 self._proposal_failed(connection, request.id, request.session, outcome)
             else:
                 encoded = encode_outcomes(outcome)
