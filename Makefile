@@ -28,6 +28,7 @@ lint: $(VENV)/.tested
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/public_types.py
 
 test: lint
 	$(BIN)/pytest -n 2 --durations=10
@@ -36,8 +37,9 @@ test: lint
 peers:
 	sh tools/peers.sh
 
-verify: test
-	$(BIN)/pytest -m soak
+# Everything: lint, tests, the long forms (marked soak), the benchmark's floors.
+verify: $(VENV)/.tested
+	sh tools/verify.sh
 
 bench: $(VENV)/.tested
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench

@@ -1,9 +1,11 @@
 #!/bin/sh
-# Installs other projects' servers from Debian's packages, without starting any of them.
+# Installs other projects' servers from Debian's packages, without starting any of them, and
+# what the tests of partitions need.
 set -eu
-if command -v zookeeper-server >/dev/null 2>&1 || [ -d /usr/share/zookeeper ]; then
-    exit 0
-fi
+missing=
+command -v ip >/dev/null 2>&1 || missing="$missing iproute2"
+command -v zookeeper-server >/dev/null 2>&1 || [ -d /usr/share/zookeeper ] || missing="$missing zookeeper"
+[ -n "$missing" ] || exit 0
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' > "$policy"
@@ -11,4 +13,5 @@ if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT
 fi
 apt-get update -qq
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends zookeeper
+# shellcheck disable=SC2086  a list of packages
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing

@@ -228,7 +228,7 @@ def deep(levels: int) -> bytes:
         (b"\xc1", 1),
         (b"\x92\x01\x02", 2),
         (b"\xdc\x00\x03\x01\x02\x03", 3),
-        (b"\xdd\xff\xff\xff\xff\x01", 5),
+        (b"\xdd\xff\xff\xff\xff\x01", 1),
         (encode_commands([Put("text", b"")]), 1),  # type: ignore[arg-type]  # the mistake under test
         (encode_commands([Put(b"k", b"v"), msgspec.Raw(b"\x92\x0c\xa1\xff")]), 2),
         (encode_commands([Put(b"k", b"v")])[:-1], 1),

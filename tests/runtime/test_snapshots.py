@@ -9,8 +9,7 @@ import pytest
 
 from quorate.errors import DiskFull, SnapshotDamaged, StorageError, StorageFailed
 from quorate.runtime.snapshots import SnapshotMeta, SnapshotReceiver, SnapshotStore
-
-from quorate.simulation.disk import VirtualFiles, PowerLost, chance
+from quorate.simulation.disk import PowerLost, VirtualFiles, chance
 
 DIRECTORY = "/data/snapshots/1"
 CHUNKS = [b"first" * 100, b"second" * 200, b"3"]

@@ -6,8 +6,8 @@ import pytest
 
 from quorate.protocol.raft.messages import HardState
 from quorate.runtime.wal import GroupWrite, RecoveredGroup
-
 from quorate.simulation.disk import VirtualFiles
+
 from .wal_cases import DIRECTORY, SMALL, entries, entry, open_wal, reopened, segments
 
 

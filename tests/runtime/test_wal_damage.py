@@ -14,8 +14,8 @@ from quorate.errors import ConfigurationError, LogDamaged
 from quorate.protocol.raft.messages import Entry, HardState
 from quorate.runtime.wal import GroupWrite, RecoveredGroup, Wal, records
 from quorate.runtime.wal.records import RecordKind
-
 from quorate.simulation.disk import VirtualFiles
+
 from .wal_cases import DIRECTORY, entries, entry, open_wal, segments
 
 BATCHES = 11

@@ -11,8 +11,8 @@ import pytest
 from quorate.errors import DiskFull, StorageFailed
 from quorate.protocol.raft.messages import Entry, EntryKind, HardState
 from quorate.runtime.wal import GroupWrite, RecoveredGroup, Wal
+from quorate.simulation.disk import Draw, PowerLost, VirtualFiles, chance
 
-from quorate.simulation.disk import Draw, VirtualFiles, PowerLost, chance
 from .wal_cases import DIRECTORY, SMALL, entries, entry, open_wal, reopened
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from quorate.protocol.raft.messages import Entry, HardState
 from quorate.runtime.wal import GroupWrite, RecoveredGroup
+from quorate.simulation.disk import PowerLost, VirtualFiles
 
-from quorate.simulation.disk import VirtualFiles, PowerLost
 from .wal_cases import entries, open_wal
 
 

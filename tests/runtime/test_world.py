@@ -16,8 +16,8 @@ from quorate.runtime.ports import Background, Clock, File, Files, Randomness
 from quorate.runtime.snapshots import SnapshotMeta, SnapshotStore
 from quorate.runtime.wal import GroupWrite, Wal
 from quorate.runtime.world import RealClock, RealFiles, RealRandomness, ThreadBackground
-
 from quorate.simulation.disk import VirtualFiles
+
 from .wal_cases import entries
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from quorate.protocol.raft.messages import Entry, EntryKind
 from quorate.runtime.wal import RecoveredGroup, Wal
-
 from quorate.simulation.disk import VirtualFiles
 
 DIRECTORY = "/data/wal"

@@ -6,23 +6,21 @@ import asyncio
 import socket
 
 import pytest
+from tests.system.workloads import (
+    assert_exact,
+    count_in_processes,
+    keep_killing,
+    lead,
+    load,
+    more,
+    restart_leader,
+    same_state,
+)
 
 import quorate
 from quorate.cli.processes import LocalCluster
 
 pytestmark = pytest.mark.system
-
-
-async def keep_killing(cluster: LocalCluster, rounds: int) -> None:
-    """Kill the leader and start it again, as often as asked, always after a new one serves."""
-    for _ in range(rounds):
-        leader = await cluster.ready()
-        leader.kill()
-        await cluster.ready()
-        leader.start()
-        async with asyncio.timeout(20):
-            while await leader.status() is None:  # noqa: ASYNC110  another process tells no event
-                await asyncio.sleep(0.05)
 
 
 def test_what_the_readme_shows(cluster: LocalCluster) -> None:
@@ -77,25 +75,16 @@ def test_writes_retried_through_leader_kills_happen_once(cluster: LocalCluster) 
 
 
 def test_a_counter_under_the_lock_is_exact_while_leaders_die(cluster: LocalCluster) -> None:
-    async def worker(tokens: list[int], rounds: int) -> None:
-        async with quorate.AsyncClient(cluster.url, timeout=30) as client:
-            for _ in range(rounds):
-                async with client.lock("counter", ttl=5) as held:
-                    found = await client.kv.get("count")
-                    count = int(found.value) if found else 0
-                    await client.kv.put("count", str(count + 1))
-                    tokens.append(held.token)
-
     async def body() -> None:
-        tokens: list[int] = []
         killing = asyncio.ensure_future(keep_killing(cluster, 3))
-        await asyncio.gather(*(worker(tokens, 25) for _ in range(8)))
+        counted = await count_in_processes(cluster.url, 8, seconds=0, rounds=25)
         await killing
+        assert_exact(counted)
+        assert len(counted) == 200
         async with quorate.AsyncClient(cluster.url) as client:
             found = await client.kv.get("count")
             assert found is not None
             assert int(found.value) == 200
-        assert tokens == sorted(set(tokens)), "tokens strictly increase"
 
     asyncio.run(body())
 
@@ -122,6 +111,18 @@ def test_all_nodes_killed_at_once_keep_every_acknowledged_write(cluster: LocalCl
         async with quorate.AsyncClient(cluster.url) as client:
             for key in acknowledged:
                 assert await client.kv.get(key) is not None, f"{key} was acknowledged and is gone"
+
+    asyncio.run(body())
+
+
+def test_leadership_is_handed_over_under_load_without_an_error(cluster: LocalCluster) -> None:
+    async def body() -> None:
+        async with load(cluster.url) as revisions:
+            for _ in range(2):
+                for node in cluster.nodes:
+                    await lead(cluster, node)
+                    await more(revisions, 20)
+        await same_state(cluster)
 
     asyncio.run(body())
 
@@ -163,6 +164,27 @@ def test_a_watch_gets_a_history_larger_than_a_connection_may_queue(
                     if len(seen) == len(expected):
                         break
             assert seen == expected
+
+    asyncio.run(body())
+
+
+def test_an_idle_watch_is_not_overtaken_by_compaction(cluster: LocalCluster) -> None:
+    async def body() -> None:
+        async with quorate.AsyncClient(cluster.url, timeout=30) as client:
+            stream = client.kv.watch("quiet", from_revision=1)
+            waiting = asyncio.ensure_future(anext(aiter(stream)))
+            for number in range(50):
+                revision = await client.kv.put("loud", str(number))
+            async with asyncio.timeout(20):
+                while stream.revision < revision:  # noqa: ASYNC110  no event comes, that is the point
+                    await asyncio.sleep(0.05)
+            await client.store.compact(revision)
+            await restart_leader(cluster)
+            written = await client.kv.put("quiet", "x")
+            async with asyncio.timeout(20):
+                event = await waiting
+            assert event.kv.revision == written
+            await stream.close()
 
     asyncio.run(body())
 

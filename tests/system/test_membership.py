@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.system.workloads import load, new_seats, replace_members
 
 import quorate
 from quorate.cli.processes import LocalCluster, LocalNode, free_ports
@@ -15,24 +15,6 @@ from quorate.engines.cluster import ClusterStore
 from quorate.protocol.raft.configuration import AddLearner, Member, Promote, Remove
 
 pytestmark = pytest.mark.system
-
-
-@asynccontextmanager
-async def load(url: str) -> AsyncIterator[list[int]]:
-    """Write all the time, and fail if one write fails."""
-    revisions: list[int] = []
-
-    async def write(client: quorate.AsyncClient, name: int) -> None:
-        while True:
-            revisions.append(await client.kv.put(f"load/{name}", "x"))
-
-    async with quorate.AsyncClient(url, timeout=30) as client:
-        writers = [asyncio.ensure_future(write(client, name)) for name in range(4)]
-        yield revisions
-        for writer in writers:
-            writer.cancel()
-        for outcome in await asyncio.gather(*writers, return_exceptions=True):
-            assert isinstance(outcome, asyncio.CancelledError), outcome
 
 
 async def until_part(store: ClusterStore, name: str, part: str) -> None:
@@ -78,6 +60,17 @@ def test_a_member_is_added_promoted_and_another_removed(
         await store.close()
 
     asyncio.run(body())
+
+
+def test_a_dead_member_is_replaced_by_command_under_load(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    newcomers = new_seats(tmp_path, 1)
+    try:
+        asyncio.run(replace_members(cluster, newcomers))
+    finally:
+        for node in newcomers:
+            node.kill()
 
 
 def test_a_node_whose_log_was_compacted_away_comes_back(tmp_path: Path) -> None:

@@ -89,6 +89,13 @@ def test_serving_beyond_loopback_in_clear_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="mutual TLS"):
         NodeConfig(name="a", data_dir=str(tmp_path), listen="0.0.0.0:7400")
     NodeConfig(name="a", data_dir=str(tmp_path), listen="0.0.0.0:7400", insecure=True)
+    done = quorate_command(
+        *("serve", "--name", "a", "--data-dir", str(tmp_path / "a")),
+        *("--listen", "0.0.0.0:7400", "--peers", "a=192.0.2.1:7400"),
+    )
+    assert done.returncode == 2
+    assert "mutual TLS" in done.stderr
+    assert not (tmp_path / "a").exists(), "nothing was begun"
 
 
 def test_a_directory_in_use_is_refused(cluster: LocalCluster) -> None:

@@ -17,7 +17,7 @@ from quorate.runtime.transport.tls import TlsConfig
 from quorate.store.port import Store
 
 TIMEOUT_SECONDS: Final = 10.0
-logger = logging.getLogger("quorate.client")
+logger: logging.Logger = logging.getLogger("quorate.client")
 
 
 class AsyncClient:
@@ -36,13 +36,13 @@ class AsyncClient:
         timeout: float = TIMEOUT_SECONDS,
         ports: Ports | None = None,
     ) -> None:
-        self.url = resolve_url(url)
+        self.url: str = resolve_url(url)
         ports = ports or real_ports()
         self._store = open_store(self.url, tls=tls, timeout=timeout, ports=ports)
         self._scope = TaskScope(_failed)
         self._keeper = LeaseKeeper(self._store, ports.clock, self._scope)
         self._turns = Turns()
-        self.kv = AsyncKV(self._store)
+        self.kv: AsyncKV = AsyncKV(self._store)
 
     @property
     def store(self) -> Store:

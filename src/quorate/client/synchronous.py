@@ -238,8 +238,8 @@ class Client:
         except BaseException:
             self._portal.close()
             raise
-        self.url = self._client.url
-        self.kv = KV(self._portal, self._client.kv)
+        self.url: str = self._client.url
+        self.kv: KV = KV(self._portal, self._client.kv)
 
     def lock(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> SyncLock:
         """Return a lock; others wait at most `ttl` seconds for a holder that died."""

@@ -23,6 +23,8 @@ from quorate.kv.commands import (
 )
 from quorate.store.types import CommitResult, Enqueued
 
+COMMANDS_MAX: Final = 65_536
+"""More than fit into the envelopes that clients make."""
 LEADERS_ONLY: Final = Refusal(
     RefusalCode.INVALID_REQUEST, "only the leader ends and saves leases and sessions by itself"
 )
@@ -40,7 +42,8 @@ def refuse_all(body: bytes, refusal: Refusal) -> list[Outcome]:
     """Refuse every command of a body that is not decoded.
 
     Their number is read from the head of the array: a decoder's limit on nesting depends
-    on the depth of the caller's stack, and so differs between nodes.
+    on the depth of the caller's stack, and so differs between nodes. What claims to hold more
+    commands than any client sends is answered once, or the answers would fill the memory.
     """
     head = body[0] if body else 0
     count = 1
@@ -50,6 +53,8 @@ def refuse_all(body: bytes, refusal: Refusal) -> list[Outcome]:
         count = int.from_bytes(body[1:3])
     elif head == 0xDD:
         count = int.from_bytes(body[1:5])
+    if count > COMMANDS_MAX:
+        count = 1
     return [refusal] * max(1, min(count, len(body) - 1))
 
 

@@ -158,6 +158,10 @@ class WatchHub:
                     first = watch.queue[0].batch.revision if watch.queue else following
                     self._fall_behind(watch, max(first, watch.start))
 
+    def count(self, subscriber: int) -> int:
+        """Return how many watches a subscriber has open."""
+        return len(self._subscribers.get(subscriber, ()))
+
     def ready(self) -> list[int]:
         """Return the subscribers for which `take` has work, in the order they became so."""
         return list(self._ready)

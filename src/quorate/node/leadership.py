@@ -62,6 +62,8 @@ class Leadership:
 
         A renewal that promises more than the replicated table holds is committed first.
         """
+        # A read may be answered before the apply that begins the term is announced.
+        self.update()
         results = [self._lessor.renew(lease, self._group.now) for lease in leases]
         ttls = [result.ttl_ms for result in results]
         resets: list[Command] = [result.reset for result in results if result.reset is not None]
@@ -80,6 +82,7 @@ class Leadership:
 
     def status(self, lease: int) -> LeaseStatus | None:
         """Return what remains of a lease; None when it is gone."""
+        self.update()
         known = self._machine.lease_table.get(lease)
         remaining = self._lessor.remaining(lease, self._group.now)
         if known is None or remaining is None:

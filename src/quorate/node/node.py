@@ -30,8 +30,11 @@ from quorate.node.leadership import Leadership
 from quorate.node.post import Post
 from quorate.node.replica import Replica
 from quorate.node.service import Service
-from quorate.protocol.raft import HardState, Message, Raft, SnapshotIdentity
+from quorate.node.trust import names_member
+from quorate.protocol.raft import HardState, Member, Message, Raft, SnapshotIdentity
 from quorate.protocol.raft.configuration import decode_configuration
+from quorate.protocol.raft.messages import AppendRequest
+from quorate.protocol.raft.output import Role as RaftRole
 from quorate.protocol.raft.output import RoleChange
 from quorate.runtime.host import Group, Journal
 from quorate.runtime.host.snapshotting import Snapshotting
@@ -45,6 +48,8 @@ from quorate.runtime.transport.hello import (
     PROTOCOL_VERSION,
     Answer,
     Hello,
+    Refusal,
+    RefusalCode,
     Role,
     Welcome,
     judge_hello,
@@ -97,6 +102,7 @@ class Node:
         self.http = HttpServer(lambda: self.status(0), self._counters)
         self._unlock: Callable[[], None] = _nothing
         self.on_assembled: Callable[[Group, KeyValueMachine], None] = lambda *_: None
+        self._leads = False
 
     async def start(self) -> None:
         """Recover and serve; raises ConfigurationError, StorageError or OSError."""
@@ -118,6 +124,7 @@ class Node:
         """Hand leadership over if need be, and stop; what was acknowledged is on disk."""
         self._group.transfer(0)
         self._leadership.close()
+        self._service.close()
         await self._listener.close()
         await self._links.close()
         await self.http.close()
@@ -143,6 +150,11 @@ class Node:
     def port(self) -> int:
         """The port that clients and peers reach."""
         return self._listener.port
+
+    @property
+    def machine(self) -> KeyValueMachine:
+        """The replicated state, to look at."""
+        return self._machine
 
     def status(self, request: int) -> Status:
         """Return how this node is, as the answer to a request."""
@@ -217,7 +229,14 @@ class Node:
         self._leadership = Leadership(
             group, self._machine, Lessor(), CompactionPolicy(self._limits)
         )
-        self._service = Service(group, self._machine, hub, self._leadership, self.status)
+        self._service = Service(
+            group,
+            self._machine,
+            hub,
+            self._leadership,
+            self.status,
+            refuses_writes=lambda: self._journal.refuses,
+        )
         group.on_role = self._role_changed
         group.on_applied = self._applied
         group.on_configuration = self._configuration_changed
@@ -304,7 +323,7 @@ class Node:
         if self.config.http:
             await self.http.start(*split_address(self.config.http))
 
-    def _welcome(self, hello: Hello, _: Connection) -> Answer:
+    def _welcome(self, hello: Hello, connection: Connection) -> Answer:
         refusal = judge_hello(
             hello,
             cluster_id=self._identity.cluster_id,
@@ -313,6 +332,8 @@ class Node:
                 or not self._group.raft.configuration.members
             ),
         )
+        if refusal is None:
+            refusal = self._judge_certificate(hello, connection)
         if refusal is not None:
             return refusal
         return Welcome(
@@ -324,6 +345,25 @@ class Node:
             self._service.leader_address,
         )
 
+    def _judge_certificate(self, hello: Hello, connection: Connection) -> Refusal | None:
+        if self.config.tls is None or hello.role is Role.CLIENT:
+            return None
+        member = next(
+            (each for each in self._members() if each.id == hello.node_id),
+            # A node that joins does not know everybody yet: it takes the peer at its word for
+            # the address, which the certificate then has to name.
+            Member(hello.node_id, "", hello.address),
+        )
+        names = connection.peer_names
+        if names_member(names, member):
+            return None
+        return Refusal(
+            RefusalCode.CREDENTIAL,
+            f"the certificate of {', '.join(names) or 'nobody'} does not name the member "
+            f"{member.name or hello.node_id} at {member.address}: give that node a certificate "
+            "with its name or the host of its address",
+        )
+
     def _opened(self, connection: Connection, hello: Hello) -> None:
         if hello.role is Role.CLIENT:
             connection.on_frames = self._service.received
@@ -333,16 +373,22 @@ class Node:
     def _peer_frames(self, sender: int, frames: list[bytes]) -> None:
         try:
             self._post.received(sender, frames)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             logger.warning("node %x sent a message that is none of ours", sender)
 
     def _deliver(self, sender: int, group: int, message: Message) -> None:
-        if group == GROUP:
-            self._group.receive(sender, message)
+        if group != GROUP:
+            return
+        if self._journal.disk_full and type(message) is AppendRequest:
+            # Memory must not take what the disk can't: the leader sends it again.
+            return
+        self._group.receive(sender, message)
+
+    def _members(self) -> tuple[Member, ...]:
+        return self._group.raft.configuration.members or self._identity.contacts
 
     def _addresses(self) -> dict[int, str]:
-        members = self._group.raft.configuration.members or self._identity.contacts
-        return {member.id: member.address for member in members}
+        return {member.id: member.address for member in self._members()}
 
     def _configuration_changed(self) -> None:
         self._links.update(self._addresses())
@@ -355,6 +401,12 @@ class Node:
             change.term,
             change.leader,
         )
+        # The round takes with it the writes that gathered behind those placed: they hear now
+        # that another node leads, instead of waiting for entries of theirs to be applied.
+        self._group.read(lambda _: None)
+        if self._leads and change.role is not RaftRole.LEADER:
+            self._service.stepped_down()
+        self._leads = change.role is RaftRole.LEADER
         self._leadership.update()
 
     def _applied(self) -> None:
@@ -362,7 +414,8 @@ class Node:
         self._service.deliver_events()
 
     def _disk_full(self) -> None:
-        logger.error("the disk of %s is full: writes wait, make room", self.config.data_dir)
+        logger.error("the disk of %s is full: make room", self.config.data_dir)
+        # Again with each try: who was to take over may have been away.
         self._group.transfer(0)
 
     def _fail(self, error: BaseException) -> None:

@@ -2,20 +2,23 @@
 
 A write goes into the next log entry, a linearizable read into the next quorum round; the
 answer of either is sent from the callback. Only the leader serves them, the others say who
-leads.
+leads. Law: no request, however wrong or large, may stop the node: callbacks run inside its
+consensus, where any error would.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from quorate.errors import Compacted, InvalidRequest
+from quorate.errors import Compacted, InvalidRequest, LimitExceeded
 from quorate.kv.commands import Envelope, Outcome, Refusal, RefusalCode, encode_outcomes
+from quorate.kv.entries import remembered
 from quorate.kv.machine import KeyValueMachine
+from quorate.kv.reads import result_bytes
 from quorate.kv.requests import (
     AskMembers,
     AskStatus,
@@ -31,7 +34,6 @@ from quorate.kv.requests import (
     OpenWatch,
     ReadAll,
     ReadDone,
-    Response,
     SaveSnapshot,
     SnapshotStart,
     Status,
@@ -46,20 +48,48 @@ from quorate.kv.requests import (
 )
 from quorate.kv.watches import WatchHub
 from quorate.node.backup import Backups
+from quorate.node.changes import read_change
 from quorate.node.leadership import Leadership
 from quorate.protocol.raft import Configuration, Role
-from quorate.protocol.raft.configuration import Change, encode_configuration
+from quorate.protocol.raft.configuration import encode_configuration
 from quorate.protocol.raft.output import RejectReason
 from quorate.runtime.host import Group, ProposalFailed, ReadAnswer
 from quorate.runtime.transport.connection import Connection
-from quorate.store.types import LeaseStatus, ReadConsistency
+from quorate.store.types import (
+    KeyValue,
+    LeaseStatus,
+    RangeResult,
+    ReadConsistency,
+    WatchBatch,
+)
 
-decode_change = msgspec.msgpack.Decoder(Change).decode
 ANONYMOUS: Final = "anonymous"
 """The principal of every client, as long as there are no users."""
 
 CHANGE_RETRY_SECONDS: Final = 0.05
+HAND_OVER_RETRY_SECONDS: Final = 0.01
 EVENT_BYTES_MAX: Final = 1024 * 1024
+ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
+PROGRESS_SECONDS: Final = 2.0
+"""How often a watch without events hears how far it is: far below the history's 5 minutes."""
+PROGRESS_PER_TURN: Final = 100
+PROGRESS_PAUSE_SECONDS: Final = 0.005
+BODY_BYTES_MAX: Final = 16 * 1024 * 1024
+READS_PER_LOOK: Final = 64
+"""Reads between two looks at how large their answer has become."""
+
+Answer: TypeAlias = (
+    ReadDone
+    | KeptAlive
+    | LeaseAnswer
+    | WatchOpened
+    | Members
+    | Done
+    | Status
+    | SnapshotStart
+    | Failed
+)
+ReadResult: TypeAlias = KeyValue | RangeResult | Refusal | None
 
 
 class Service:
@@ -72,18 +102,23 @@ class Service:
         hub: WatchHub,
         leadership: Leadership,
         status: Callable[[int], Status],
+        *,
+        refuses_writes: Callable[[], bool] = lambda: False,
     ) -> None:
         self._group = group
         self._machine = machine
         self._hub = hub
         self._leadership = leadership
         self._status = status
+        self._refuses_writes = refuses_writes
         self._connections: dict[int, Connection] = {}
         self._subscribers: dict[Connection, int] = {}
         self._next_subscriber = 0
         self._next_turns: dict[int, asyncio.Handle] = {}
         self._loop = asyncio.get_running_loop()
         self._backups = Backups()
+        self._progress: asyncio.TimerHandle | None = None
+        self._untold: list[int] = []
         self._handlers: dict[type, Callable[[Connection, Any], None]] = {
             Write: self._write,
             ReadAll: self._read,
@@ -120,7 +155,7 @@ class Service:
         for frame in frames:
             try:
                 request = decode_request(frame)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, ValueError, RecursionError):
                 connection.close("a request that is none of ours")
                 return
             self._handlers[type(request)](connection, request)
@@ -131,6 +166,16 @@ class Service:
             connection = self._connections[subscriber]
             if connection.writable:
                 self._deliver(subscriber, connection)
+
+    def stepped_down(self) -> None:
+        """Send every client to the next leader, those too that only wait for events."""
+        for connection in self._connections.values():
+            self._fail(connection, 0, RefusalCode.NOT_LEADER, "this node leads no longer")
+
+    def close(self) -> None:
+        """Stop the timer."""
+        if self._progress is not None:
+            self._progress.cancel()
 
     def writable_again(self, connection: Connection) -> None:
         """A client that was slow can take more of its backup, and more events."""
@@ -160,7 +205,7 @@ class Service:
             else:
                 events.append((watch, batch))
         if events:
-            self._send(connection, WatchEvents(tuple(events)))
+            self._send_events(subscriber, connection, events)
         if self._hub.is_ready(subscriber):
             self._next_turns[subscriber] = self._loop.call_soon(
                 self._deliver_on, subscriber, connection
@@ -170,8 +215,52 @@ class Service:
         del self._next_turns[subscriber]
         self._deliver(subscriber, connection)
 
-    def _send(self, connection: Connection, response: Response) -> None:
-        connection.send(encode(response))
+    def _plan_progress(self, seconds: float = PROGRESS_SECONDS) -> None:
+        if self._progress is None:
+            loop = asyncio.get_running_loop()
+            self._progress = loop.call_later(seconds, self._tell_progress)
+
+    def _tell_progress(self) -> None:
+        """Tell each watch that was given everything, so that it resumes from there.
+
+        One that heard nothing would resume from where it began, which may be compacted. The
+        connections take turns, so that thousands of them never hold up the consensus.
+        """
+        self._progress = None
+        if not self._untold:
+            self._untold = [each for each in self._connections if self._hub.count(each)]
+            if not self._untold:
+                return
+        for subscriber in self._untold[-PROGRESS_PER_TURN:]:
+            connection = self._connections.get(subscriber)
+            marks = self._hub.progress(subscriber)
+            if marks and connection is not None and connection.writable:
+                batches = tuple((watch, WatchBatch(revision)) for watch, revision in marks)
+                connection.send(encode(WatchEvents(batches)))
+        del self._untold[-PROGRESS_PER_TURN:]
+        self._plan_progress(PROGRESS_PAUSE_SECONDS if self._untold else PROGRESS_SECONDS)
+
+    def _send_events(
+        self, subscriber: int, connection: Connection, events: list[tuple[int, WatchBatch]]
+    ) -> None:
+        try:
+            connection.send(encode(WatchEvents(tuple(events))))
+        except LimitExceeded as error:
+            if len(events) > 1:
+                for each in events:
+                    self._send_events(subscriber, connection, [each])
+                return
+            watch, batch = events[0]
+            self._hub.close(subscriber, watch)
+            message = f"what revision {batch.revision} changed is too much for a watch: {error}"
+            self._fail(connection, watch, RefusalCode.LIMIT_EXCEEDED, message)
+
+    def _send(self, connection: Connection, response: Answer) -> None:
+        try:
+            connection.send(encode(response))
+        except LimitExceeded as error:
+            message = f"the answer is too large, ask for less: {error}"
+            self._fail(connection, response.id, RefusalCode.LIMIT_EXCEEDED, message)
 
     def _fail(self, connection: Connection, request: int, code: RefusalCode, message: str) -> None:
         self._send(connection, Failed(request, Refusal(code, message), self.leader_address))
@@ -185,6 +274,20 @@ class Service:
     def _write(self, connection: Connection, request: Write) -> None:
         if not self._leads(connection, request.id):
             return
+        if self._refuses_writes():
+            message = "the leader's disk is full, and no other node can lead: make room on it"
+            self._fail(connection, request.id, RefusalCode.STORAGE, message)
+            return
+        if request.session and request.birth > self._group.raft.core.log.last_index + 1:
+            # Expired sessions are told from new ones by their birth: one from the future would
+            # lock out everybody's.
+            message = f"the session's birth {request.birth} lies in the future"
+            self._fail(connection, request.id, RefusalCode.INVALID_REQUEST, message)
+            return
+        if len(request.body) > BODY_BYTES_MAX:
+            message = f"{len(request.body)} bytes of commands, the limit is {BODY_BYTES_MAX}"
+            self._fail(connection, request.id, RefusalCode.LIMIT_EXCEEDED, message)
+            return
         envelope = Envelope(
             ANONYMOUS,
             0,
@@ -197,9 +300,19 @@ class Service:
 
         def answer(outcome: list[Outcome] | ProposalFailed) -> None:
             if isinstance(outcome, ProposalFailed):
+                if outcome.reason is RejectReason.TRANSFERRING and connection.is_open:
+                    # Nobody else leads yet: the client would only come back at once.
+                    asyncio.get_running_loop().call_later(
+                        HAND_OVER_RETRY_SECONDS, self._write, connection, request
+                    )
+                    return
                 self._proposal_failed(connection, request.id, request.session, outcome)
             else:
-                connection.send(encode(Written(request.id, encode_outcomes(outcome))))
+                encoded = encode_outcomes(outcome)
+                if len(encoded) > ANSWER_BYTES_MAX:
+                    # It is done, so that must be said; what was read besides is left out.
+                    encoded = remembered(outcome, self._machine.limits.outcome_bytes_kept)
+                connection.send(encode(Written(request.id, encoded)))
 
         self._group.propose(envelope, answer)
 
@@ -229,7 +342,16 @@ class Service:
             self._group.read(ready)
 
     def _answer_read(self, connection: Connection, request: ReadAll) -> None:
-        results = self._machine.read(request.operations)
+        results: list[ReadResult] = []
+        size = 0
+        for start in range(0, len(request.operations), READS_PER_LOOK):
+            part = self._machine.read(request.operations[start : start + READS_PER_LOOK])
+            results += part
+            size += sum(map(_result_bytes, part))
+            if size > ANSWER_BYTES_MAX:
+                message = f"the results are over {ANSWER_BYTES_MAX} bytes: read less at once"
+                self._fail(connection, request.id, RefusalCode.LIMIT_EXCEEDED, message)
+                return
         self._send(connection, ReadDone(request.id, tuple(results)))
 
     def _keep_alive(self, connection: Connection, request: KeepAlive) -> None:
@@ -277,6 +399,10 @@ class Service:
             if outcome is ReadAnswer.LOST:
                 self._fail(connection, request.id, RefusalCode.NOT_LEADER, "leadership changed")
                 return
+            if self._hub.count(subscriber) >= self._machine.limits.watches_per_connection:
+                message = "this connection has as many watches as it may: close one, or connect"
+                self._fail(connection, request.id, RefusalCode.LIMIT_EXCEEDED, message)
+                return
             try:
                 revision = self._hub.open(subscriber, request.id, request.request)
             except Compacted as error:
@@ -287,6 +413,7 @@ class Service:
                 self._fail(connection, request.id, RefusalCode.INVALID_REQUEST, str(error))
                 return
             self._send(connection, WatchOpened(request.id, revision))
+            self._plan_progress()
             self._deliver(subscriber, connection)
 
         if not self._leads(connection, request.id):
@@ -316,9 +443,9 @@ class Service:
         if not self._leads(connection, request.id):
             return
         try:
-            change = decode_change(request.change)
-        except msgspec.MsgspecError:
-            self._fail(connection, request.id, RefusalCode.INVALID_REQUEST, "no change of members")
+            change = read_change(request.change)
+        except InvalidRequest as error:
+            self._fail(connection, request.id, RefusalCode.INVALID_REQUEST, str(error))
             return
 
         def answer(outcome: object) -> None:
@@ -368,6 +495,12 @@ class Service:
 
         if self._leads(connection, request.id):
             self._group.read(ready)
+
+
+def _result_bytes(result: ReadResult) -> int:
+    if type(result) is KeyValue:
+        return len(result.key) + len(result.value)
+    return result_bytes(result) if type(result) is RangeResult else 0
 
 
 def _part(configuration: Configuration, node: int) -> str:

@@ -27,7 +27,7 @@ class SharedLease:
     def __init__(self, identifier: int, ttl: float, sent_at: int, clock: Clock) -> None:
         self.id = identifier
         self.ttl = ttl
-        self.lost = asyncio.Event()
+        self.lost: asyncio.Event = asyncio.Event()
         self._clock = clock
         self._trusted_until = 0
         self.renewed(sent_at)

@@ -22,6 +22,11 @@ SILENCE_MILLISECONDS = 15_000
 A machine that lost power sends no reset. Without this bound its peers would go on writing
 into the old connection, and retransmit ever more rarely, long after it came back.
 """
+KEEPALIVE_SECONDS = 5
+"""After how much silence the kernel asks whether the other side is still there.
+
+Whoever only listens, as a watch does, has nothing unacknowledged.
+"""
 
 
 class RealListening:
@@ -101,4 +106,6 @@ class RealNetwork:
 def _configure(one: socket.socket) -> None:
     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
+    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_SECONDS)
     one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_MILLISECONDS)

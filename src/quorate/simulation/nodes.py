@@ -77,9 +77,7 @@ class Machine:
         if self.running or not self.wanted or self.refusal is not None:
             return
         self._lives += 1
-        self.process = Process(
-            self._network, self.name, self._lives, self.files, rate=self._rate
-        )
+        self.process = Process(self._network, self.name, self._lives, self.files, rate=self._rate)
         self.process.host.is_node = True
         self.process.loop.preempt(self._preemption)
         self.note(f"{self.name} starts")

@@ -142,9 +142,7 @@ async def register(habits: Habits, client: AsyncClient, name: str, chance: Rando
     while habits.go_on():
         await asyncio.sleep(chance.expovariate(4.0))
         burst = 1 if chance.random() < 0.9 else 4
-        await asyncio.gather(
-            *(chance.choice(calls)(chance.choice(KEYS)) for _ in range(burst))
-        )
+        await asyncio.gather(*(chance.choice(calls)(chance.choice(KEYS)) for _ in range(burst)))
 
 
 async def locker(habits: Habits, client: AsyncClient, name: str, chance: Random) -> None:

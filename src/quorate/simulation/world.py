@@ -63,14 +63,17 @@ class World:
         self.doomed: dict[str, None] = {}
         self._peers = tuple(f"n{number}=n{number}:{PORT}" for number in range(1, plan.nodes + 1))
         for number in range(1, plan.nodes + 1):
-            self._add_machine(f"n{number}", NodeConfig(
-                name=f"n{number}",
-                data_dir=DATA,
-                listen=f"n{number}:{PORT}",
-                peers=self._peers,
-                insecure=True,
-                snapshot_entries=plan.snapshot_entries,
-            ))
+            self._add_machine(
+                f"n{number}",
+                NodeConfig(
+                    name=f"n{number}",
+                    data_dir=DATA,
+                    listen=f"n{number}:{PORT}",
+                    peers=self._peers,
+                    insecure=True,
+                    snapshot_entries=plan.snapshot_entries,
+                ),
+            )
         self.operator = Operator(self)
         self.nemesis = Nemesis(self)
         self.habits = Habits(
@@ -189,9 +192,7 @@ class World:
         serving = [machine for machine in self.standing() if machine.refusal is None]
         if not all(machine.serving for machine in serving):
             return False
-        applied = {
-            machine.node.applied_index for machine in serving if machine.node is not None
-        }
+        applied = {machine.node.applied_index for machine in serving if machine.node is not None}
         newest = max(
             (each.revision for each in self.evidence.changes if each.kv.key.startswith(b"k/")),
             default=0,
@@ -261,14 +262,17 @@ class World:
     def new_machine(self, name: str) -> Machine:
         """Return an empty machine that will join."""
         join = tuple(machine.address for machine in self.standing())
-        return self._add_machine(name, NodeConfig(
-            name=name,
-            data_dir=DATA,
-            listen=f"{name}:{PORT}",
-            join=join,
-            insecure=True,
-            snapshot_entries=self.plan.snapshot_entries,
-        ))
+        return self._add_machine(
+            name,
+            NodeConfig(
+                name=name,
+                data_dir=DATA,
+                listen=f"{name}:{PORT}",
+                join=join,
+                insecure=True,
+                snapshot_entries=self.plan.snapshot_entries,
+            ),
+        )
 
     def _add_machine(self, name: str, config: NodeConfig) -> Machine:
         machine = Machine(

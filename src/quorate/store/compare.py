@@ -5,6 +5,8 @@ Each function names one attribute of one key; comparing it builds a `Compare`.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from quorate.store.types import Compare, CompareOperator, CompareTarget
 
 
@@ -15,7 +17,7 @@ class Attribute:
     """
 
     __slots__ = ("_key", "_target")
-    __hash__ = None  # type: ignore[assignment]  # a condition builder has no identity to hash
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # a condition builder has no identity to hash
 
     def __init__(self, key: bytes, target: CompareTarget) -> None:
         self._key = key

@@ -1,7 +1,8 @@
 """Watches that survive reconnects: each knows the last revision that it handed out.
 
 After a reconnect a watch is opened again from the next revision, so that nothing is lost
-and nothing comes twice. A reader that falls far behind is not buffered without bound: its
+and nothing comes twice; marks of progress move that revision on while nothing happens, so that
+it stays ahead of compaction. A reader that falls far behind is not buffered without bound: its
 watch is closed at the node and opened again once it has caught up.
 """
 
@@ -59,10 +60,18 @@ class ClusterWatch:
         self.opened.set()
 
     def deliver(self, batch: WatchBatch) -> None:
-        """Take a batch from the node; one that was seen before is dropped."""
-        if batch.revision < self.seen or (batch.events and batch.revision == self.seen):
+        """Take a batch from the node; one that was seen before is dropped.
+
+        A mark of progress replaces the one before it, if that waits for the reader still.
+        """
+        if batch.revision <= self.seen:
             return
         self.seen = batch.revision
+        if not batch.events:
+            if self._batches and not self._batches[-1].events:
+                self._batches.pop()
+            if not self._batches:
+                self.handed = batch.revision
         self._batches.append(batch)
         self._arrived.set()
         if len(self._batches) >= BUFFER_BATCHES_MAX and not self.overflown:
@@ -119,6 +128,10 @@ class Watches:
         def succeed(response: Response) -> None:
             assert type(response) is WatchOpened
             watch.register(response.revision)
+            # The node may still refuse to go on, so its answers are waited for; after a
+            # reconnect the watch is opened anew instead.
+            pending.resend = False
+            self._link.expect(pending)
 
         def fail(_: Pending, failed: Failed | None) -> None:
             if failed is not None and failed.refusal.code is not RefusalCode.OUTCOME_UNKNOWN:
@@ -145,12 +158,12 @@ class Watches:
 
     def suspend(self, watch: ClusterWatch) -> None:
         """Stop the node from sending to a watch whose reader is far behind."""
+        self._link.forget(watch.id)
         if self._open.pop(watch.id, None) is not None:
             self._link.post(encode(CloseWatch(watch.id)))
 
     def remove(self, watch: ClusterWatch) -> None:
         """Forget a watch."""
-        self._link.forget(watch.id)
         self.suspend(watch)
 
     def close(self) -> list[ClusterWatch]:

@@ -1,19 +1,24 @@
 """Group commit: every group's appends of the time that one sync takes share the next one.
 
 The order of submissions is kept. A failed write or sync is fatal and never retried; a full
-disk is retried, since nothing of that batch was written.
+disk is retried, since nothing of that batch was written. Each retry tells the node, so that
+it goes on trying to be led by another one.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import chain, repeat
 
 from quorate.errors import DiskFull, StorageError
 from quorate.runtime.ports import Background
 from quorate.runtime.wal import GroupWrite, Wal
 
-DISK_FULL_RETRY_SECONDS = 0.5
+RETRY_SECONDS = (0.5, 0.5, 1.0, 1.0, 2.0)
+"""Waits between tries on a full disk, the last one for ever: a try fills what little is left."""
+REFUSE_AFTER_SECONDS = 2.0
+"""How long a full disk may wait for another leader, or for room, before writes are refused."""
 PREPARE_AFTER_BYTES = 512 * 1024
 """A slice is twice as large, so the next segment is ready when this one is half full."""
 
@@ -38,8 +43,20 @@ class Journal:
         self._wake = asyncio.Event()
         self._closed = False
         self._unprepared = 0
-        self.disk_full = False
+        self._full_since: float | None = None
         self.syncs = 0
+
+    @property
+    def disk_full(self) -> bool:
+        """Whether the batch at the head waits for room on the disk."""
+        return self._full_since is not None
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the disk has been full for so long that new data should be refused."""
+        if self._full_since is None:
+            return False
+        return asyncio.get_running_loop().time() - self._full_since >= REFUSE_AFTER_SECONDS
 
     def submit(self, write: GroupWrite, done: Callable[[], None]) -> None:
         """Append `write` with the next batch; `done` is called once it is on disk."""
@@ -96,19 +113,21 @@ class Journal:
                 self._on_fatal(error)
 
     async def _append(self, writes: list[GroupWrite]) -> bool:
-        while not self._closed:
+        for wait in chain(RETRY_SECONDS, repeat(RETRY_SECONDS[-1])):
+            if self._closed:
+                break
             try:
                 await self._background.run(self._wal.append, writes)
             except DiskFull:
-                if not self.disk_full:
-                    self.disk_full = True
-                    self._on_disk_full()
-                await asyncio.sleep(DISK_FULL_RETRY_SECONDS)
+                if self._full_since is None:
+                    self._full_since = asyncio.get_running_loop().time()
+                self._on_disk_full()
+                await asyncio.sleep(wait)
             except (StorageError, OSError) as error:
                 self._on_fatal(error)
                 return False
             else:
-                self.disk_full = False
+                self._full_since = None
                 self.syncs += 1
                 return True
         return False

@@ -2,14 +2,16 @@
 
 Taking one never stops writes: the machine hands out its state in slices, which a thread of
 its own puts on disk. The log keeps a tail behind the snapshot, so that a follower that was
-away for a moment catches up from it.
+away for a moment catches up from it. A full disk puts a snapshot off; it never stops a node.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Iterator
 
-from quorate.errors import QuorateError, SnapshotDamaged
+from quorate.errors import DiskFull, QuorateError, SnapshotDamaged
 from quorate.protocol.raft import Entry, SnapshotIdentity
 from quorate.protocol.raft.configuration import encode_configuration
 from quorate.protocol.raft.events import (
@@ -34,6 +36,9 @@ CATCH_UP_ENTRIES = 5_000
 CATCH_UP_BYTES = 16 * 1024 * 1024
 ENTRY_OVERHEAD_BYTES = 128
 """What an entry costs beside its data, in memory and at the next start."""
+DISK_FULL_RETRY_SECONDS = 5.0
+
+logger = logging.getLogger("quorate.node")
 
 
 class Snapshotting:
@@ -115,6 +120,9 @@ class Snapshotting:
     async def _take(self) -> None:
         try:
             await self.take()
+        except DiskFull as error:
+            logger.error("no snapshot was taken: %s", error)  # noqa: TRY400  the message says all
+            await asyncio.sleep(DISK_FULL_RETRY_SECONDS)
         finally:
             self._taking = False
 
@@ -140,6 +148,10 @@ class Snapshotting:
     async def _receive(self, store: StoreChunk) -> None:
         try:
             await self._store_chunk(store)
+        except DiskFull as error:
+            # Unanswered, so that the leader sends it again; what was received stays.
+            logger.error("no snapshot was received: %s", error)  # noqa: TRY400  the message says all
+            await asyncio.sleep(DISK_FULL_RETRY_SECONDS)
         finally:
             self._busy = False
 
