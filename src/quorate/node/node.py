@@ -401,9 +401,6 @@ class Node:
             change.term,
             change.leader,
         )
-        # The round takes with it the writes that gathered behind those placed: they hear now
-        # that another node leads, instead of waiting for entries of theirs to be applied.
-        self._group.read(lambda _: None)
         if self._leads and change.role is not RaftRole.LEADER:
             self._service.stepped_down()
         self._leads = change.role is RaftRole.LEADER

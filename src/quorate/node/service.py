@@ -39,7 +39,6 @@ from quorate.kv.requests import (
     Status,
     TimeToLive,
     TransferLeadership,
-    WatchEvents,
     WatchOpened,
     Write,
     Written,
@@ -50,6 +49,7 @@ from quorate.kv.watches import WatchHub
 from quorate.node.backup import Backups
 from quorate.node.changes import read_change
 from quorate.node.leadership import Leadership
+from quorate.node.subscribers import Subscribers
 from quorate.protocol.raft import Configuration, Role
 from quorate.protocol.raft.configuration import encode_configuration
 from quorate.protocol.raft.output import RejectReason
@@ -60,7 +60,6 @@ from quorate.store.types import (
     LeaseStatus,
     RangeResult,
     ReadConsistency,
-    WatchBatch,
 )
 
 ANONYMOUS: Final = "anonymous"
@@ -68,12 +67,7 @@ ANONYMOUS: Final = "anonymous"
 
 CHANGE_RETRY_SECONDS: Final = 0.05
 HAND_OVER_RETRY_SECONDS: Final = 0.01
-EVENT_BYTES_MAX: Final = 1024 * 1024
 ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
-PROGRESS_SECONDS: Final = 2.0
-"""How often a watch without events hears how far it is: far below the history's 5 minutes."""
-PROGRESS_PER_TURN: Final = 100
-PROGRESS_PAUSE_SECONDS: Final = 0.005
 BODY_BYTES_MAX: Final = 16 * 1024 * 1024
 READS_PER_LOOK: Final = 64
 """Reads between two looks at how large their answer has become."""
@@ -111,14 +105,8 @@ class Service:
         self._leadership = leadership
         self._status = status
         self._refuses_writes = refuses_writes
-        self._connections: dict[int, Connection] = {}
-        self._subscribers: dict[Connection, int] = {}
-        self._next_subscriber = 0
-        self._next_turns: dict[int, asyncio.Handle] = {}
-        self._loop = asyncio.get_running_loop()
+        self._subscribers = Subscribers(hub, self._fail)
         self._backups = Backups()
-        self._progress: asyncio.TimerHandle | None = None
-        self._untold: list[int] = []
         self._handlers: dict[type, Callable[[Connection, Any], None]] = {
             Write: self._write,
             ReadAll: self._read,
@@ -135,20 +123,12 @@ class Service:
 
     def opened(self, connection: Connection) -> None:
         """A client connected."""
-        self._next_subscriber += 1
-        self._connections[self._next_subscriber] = connection
-        self._subscribers[connection] = self._next_subscriber
+        self._subscribers.add(connection)
 
     def lost(self, connection: Connection) -> None:
         """A client is gone, and its watches and its backup with it."""
         self._backups.end(connection)
-        subscriber = self._subscribers.pop(connection, 0)
-        if subscriber:
-            del self._connections[subscriber]
-            turn = self._next_turns.pop(subscriber, None)
-            if turn is not None:
-                turn.cancel()
-            self._hub.close_subscriber(subscriber)
+        self._subscribers.remove(connection)
 
     def received(self, connection: Connection, frames: list[bytes]) -> None:
         """Serve what came in one turn of the loop."""
@@ -162,98 +142,27 @@ class Service:
 
     def deliver_events(self) -> None:
         """Send the watch events that the last entries brought, to whoever can take them."""
-        for subscriber in self._hub.ready():
-            connection = self._connections[subscriber]
-            if connection.writable:
-                self._deliver(subscriber, connection)
+        self._subscribers.deliver()
 
     def stepped_down(self) -> None:
         """Send every client to the next leader, those too that only wait for events."""
-        for connection in self._connections.values():
+        for connection in self._subscribers:
             self._fail(connection, 0, RefusalCode.NOT_LEADER, "this node leads no longer")
 
     def close(self) -> None:
         """Stop the timer."""
-        if self._progress is not None:
-            self._progress.cancel()
+        self._subscribers.close()
 
     def writable_again(self, connection: Connection) -> None:
         """A client that was slow can take more of its backup, and more events."""
         self._backups.go_on(connection)
-        subscriber = self._subscribers.get(connection, 0)
-        if subscriber:
-            self._deliver(subscriber, connection)
+        self._subscribers.deliver_to(connection)
 
     @property
     def leader_address(self) -> str:
         """Where the leader is, empty while nobody knows."""
         member = self._group.raft.configuration.member(self._group.raft.leader)
         return member.address if member else ""
-
-    def _deliver(self, subscriber: int, connection: Connection) -> None:
-        """Send what is ready, about a mebibyte per turn of the loop.
-
-        What is sent counts as queued only after the turn: more at once would pass the
-        connection's bound unseen, and keep the loop from everybody else.
-        """
-        if not connection.writable or subscriber in self._next_turns:
-            return
-        events = []
-        for watch, batch in self._hub.take(subscriber, EVENT_BYTES_MAX):
-            if isinstance(batch, Refusal):
-                self._send(connection, Failed(watch, batch))
-            else:
-                events.append((watch, batch))
-        if events:
-            self._send_events(subscriber, connection, events)
-        if self._hub.is_ready(subscriber):
-            self._next_turns[subscriber] = self._loop.call_soon(
-                self._deliver_on, subscriber, connection
-            )
-
-    def _deliver_on(self, subscriber: int, connection: Connection) -> None:
-        del self._next_turns[subscriber]
-        self._deliver(subscriber, connection)
-
-    def _plan_progress(self, seconds: float = PROGRESS_SECONDS) -> None:
-        if self._progress is None:
-            loop = asyncio.get_running_loop()
-            self._progress = loop.call_later(seconds, self._tell_progress)
-
-    def _tell_progress(self) -> None:
-        """Tell each watch that was given everything, so that it resumes from there.
-
-        One that heard nothing would resume from where it began, which may be compacted. The
-        connections take turns, so that thousands of them never hold up the consensus.
-        """
-        self._progress = None
-        if not self._untold:
-            self._untold = [each for each in self._connections if self._hub.count(each)]
-            if not self._untold:
-                return
-        for subscriber in self._untold[-PROGRESS_PER_TURN:]:
-            connection = self._connections.get(subscriber)
-            marks = self._hub.progress(subscriber)
-            if marks and connection is not None and connection.writable:
-                batches = tuple((watch, WatchBatch(revision)) for watch, revision in marks)
-                connection.send(encode(WatchEvents(batches)))
-        del self._untold[-PROGRESS_PER_TURN:]
-        self._plan_progress(PROGRESS_PAUSE_SECONDS if self._untold else PROGRESS_SECONDS)
-
-    def _send_events(
-        self, subscriber: int, connection: Connection, events: list[tuple[int, WatchBatch]]
-    ) -> None:
-        try:
-            connection.send(encode(WatchEvents(tuple(events))))
-        except LimitExceeded as error:
-            if len(events) > 1:
-                for each in events:
-                    self._send_events(subscriber, connection, [each])
-                return
-            watch, batch = events[0]
-            self._hub.close(subscriber, watch)
-            message = f"what revision {batch.revision} changed is too much for a watch: {error}"
-            self._fail(connection, watch, RefusalCode.LIMIT_EXCEEDED, message)
 
     def _send(self, connection: Connection, response: Answer) -> None:
         try:
@@ -393,7 +302,7 @@ class Service:
 
     def _open_watch(self, connection: Connection, request: OpenWatch) -> None:
         def ready(outcome: ReadAnswer) -> None:
-            subscriber = self._subscribers.get(connection, 0)
+            subscriber = self._subscribers.number(connection)
             if not subscriber:
                 return
             if outcome is ReadAnswer.LOST:
@@ -413,8 +322,8 @@ class Service:
                 self._fail(connection, request.id, RefusalCode.INVALID_REQUEST, str(error))
                 return
             self._send(connection, WatchOpened(request.id, revision))
-            self._plan_progress()
-            self._deliver(subscriber, connection)
+            self._subscribers.plan_progress()
+            self._subscribers.deliver_to(connection)
 
         if not self._leads(connection, request.id):
             return
@@ -425,7 +334,7 @@ class Service:
             self._group.read(ready)
 
     def _close_watch(self, connection: Connection, request: CloseWatch) -> None:
-        subscriber = self._subscribers.get(connection, 0)
+        subscriber = self._subscribers.number(connection)
         if subscriber:
             self._hub.close(subscriber, request.id)
 
@@ -453,7 +362,7 @@ class Service:
                 self._send(connection, Done(request.id))
             elif outcome.reason is RejectReason.NOT_READY and connection.is_open:
                 # Changes follow each other: this one waits until the one before is committed.
-                self._loop.call_later(
+                asyncio.get_running_loop().call_later(
                     CHANGE_RETRY_SECONDS, self._change_members, connection, request
                 )
             elif outcome.placed:

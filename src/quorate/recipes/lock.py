@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Final, NamedTuple
 
 from quorate.errors import (
+    Compacted,
     InvalidRequest,
     LeaseNotFound,
     LockError,
@@ -346,6 +347,9 @@ class Lock:
             async for batch in watch:
                 if any(event.kind for event in batch.events):
                     return batch.revision
+        except Compacted as error:
+            # The waiter was away for longer than the history is kept: it looks again.
+            return error.compact_revision
         finally:
             await watch.close()
         raise LockLost("the watch on the queue was closed")

@@ -29,6 +29,8 @@ from quorate.store.types import Put
 SECOND: Final = 1_000_000_000
 ENVELOPE_BYTES_MAX: Final = 2 * 1024 * 1024
 COMMAND_OVERHEAD_BYTES: Final = 64
+REFUSED_UNSEEN: Final = (RefusalCode.STORAGE, RefusalCode.LIMIT_EXCEEDED)
+"""Refusals of a node that did not look whether an earlier attempt went through."""
 
 
 class Envelope:
@@ -180,7 +182,7 @@ class Writer:
     def _fail(self, envelope: Envelope, pending: Pending, failed: Failed | None) -> None:
         self._settle(envelope)
         error: QuorateError
-        if failed is not None:
+        if failed is not None and (pending.sent <= 1 or failed.refusal.code not in REFUSED_UNSEEN):
             error = error_of(failed.refusal)
         elif pending.sent == 0:
             error = Unavailable(f"nothing was written: {self._link.explain()}")

@@ -227,6 +227,8 @@ class Group:
             for _, answers in placed.values():
                 for answer in answers:
                     answer(failure)
+            # What was gathered for the next entry hears of it too.
+            self._schedule_flush()
         self.on_role(change)
 
     def _apply(self) -> None:
