@@ -21,6 +21,7 @@ from quorate.kv.machine import KeyValueMachine
 from quorate.kv.requests import Status
 from quorate.kv.watches import WatchHub
 from quorate.node import data_directory
+from quorate.node.acquaintances import Acquaintances
 from quorate.node.config import NodeConfig, Tuning, split_address
 from quorate.node.data_directory import GROUP, SNAPSHOTS, WAL
 from quorate.node.http import HttpServer
@@ -100,6 +101,7 @@ class Node:
         self._wal: Wal
         self._snapshotting: Snapshotting
         self.http = HttpServer(lambda: self.status(0), self._counters)
+        self._acquaintances: Acquaintances
         self._unlock: Callable[[], None] = _nothing
         self.on_assembled: Callable[[Group, KeyValueMachine], None] = lambda *_: None
         self._leads = False
@@ -241,6 +243,8 @@ class Node:
         group.on_applied = self._applied
         group.on_configuration = self._configuration_changed
         group.on_fatal = self._fail
+        self._acquaintances = Acquaintances(self._identity.node_id, self._identity.contacts)
+        self._acquaintances.update(raft.configuration.members)
         self.on_assembled(group, self._machine)
         self._links = self._connect_peers(post)
         self._post = post
@@ -303,7 +307,7 @@ class Node:
         )
         links = PeerLinks(dialer, hello, self._randomness, events)
         post.connect(links)
-        links.update(self._addresses())
+        links.update(self._acquaintances.addresses)
         return links
 
     async def _listen(self) -> None:
@@ -327,10 +331,7 @@ class Node:
         refusal = judge_hello(
             hello,
             cluster_id=self._identity.cluster_id,
-            is_member=lambda node: (
-                self._group.raft.configuration.member(node) is not None
-                or not self._group.raft.configuration.members
-            ),
+            is_member=self._acquaintances.is_welcome,
         )
         if refusal is None:
             refusal = self._judge_certificate(hello, connection)
@@ -369,6 +370,8 @@ class Node:
             connection.on_frames = self._service.received
             connection.on_writable = self._service.writable_again
             self._service.opened(connection)
+        elif self._acquaintances.introduce(hello.node_id, hello.address):
+            self._links.update(self._acquaintances.addresses)
 
     def _peer_frames(self, sender: int, frames: list[bytes]) -> None:
         try:
@@ -387,11 +390,9 @@ class Node:
     def _members(self) -> tuple[Member, ...]:
         return self._group.raft.configuration.members or self._identity.contacts
 
-    def _addresses(self) -> dict[int, str]:
-        return {member.id: member.address for member in self._members()}
-
     def _configuration_changed(self) -> None:
-        self._links.update(self._addresses())
+        self._acquaintances.update(self._group.raft.configuration.members)
+        self._links.update(self._acquaintances.addresses)
 
     def _role_changed(self, change: RoleChange) -> None:
         logger.info(

@@ -207,6 +207,9 @@ class VirtualNetwork:
             if connected.done():
                 here.send_reset()
                 return
+            if here.is_closing():  # the other side hung up before this one knew of it
+                _fail(connected, ConnectionResetError(errno.ECONNRESET, "reset"))
+                return
             here.accept_now(factory())
             connected.set_result(None)
 

@@ -43,7 +43,10 @@ class Operator:
 
     def replace(self, machine: Machine) -> None:
         """Put a new, empty machine in the place of this one."""
-        if not self.replacing and len(self._world.standing()) >= 3:
+        standing = self._world.standing()
+        broken = [each for each in standing if each.damaged and each is not machine]
+        # Without this one and a broken one there would be no majority left.
+        if not self.replacing and len(standing) >= 3 and not broken:
             self.replacing = True
             self._ask(self._replace(machine))
 

@@ -23,6 +23,7 @@ from quorate.runtime.transport.connection import Connection
 from quorate.runtime.transport.dial import Dialer
 from quorate.runtime.transport.hello import PROTOCOL_VERSION, Hello, Role
 
+SECOND: Final = 1_000_000_000
 SWEEP_SECONDS: Final = 0.05
 BACKOFF_SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 MOVES: Final = frozenset((RefusalCode.NOT_LEADER, RefusalCode.UNAVAILABLE))
@@ -74,6 +75,7 @@ class Link:
         self._sweeping = False
         self._closed = False
         self._refused: HandshakeRefused | None = None
+        self._heard_at = 0
         self.cluster_id = 0
         self.commit_index = 0
         self.address = ""
@@ -84,6 +86,13 @@ class Link:
     def connected(self) -> bool:
         """Whether there is a connection now."""
         return self._connection is not None
+
+    @property
+    def silence(self) -> float:
+        """How long the node has said nothing, in seconds; 0 without a connection."""
+        if self._connection is None:
+            return 0.0
+        return (self._clock.monotonic() - self._heard_at) / SECOND
 
     def submit(self, pending: Pending) -> int:
         """Send a request now or as soon as there is a connection; return its id."""
@@ -202,6 +211,7 @@ class Link:
     def _adopt(self, connection: Connection) -> None:
         self._connection = connection
         self._connecting = False
+        self._heard_at = self._clock.monotonic()
         for pending in list(self._pending.values()):
             if pending.sent and not pending.resend:
                 del self._pending[pending.id]
@@ -220,6 +230,7 @@ class Link:
     def _on_frames(self, connection: Connection, frames: list[bytes]) -> None:
         if connection is not self._connection:
             return
+        self._heard_at = self._clock.monotonic()
         for frame in frames:
             try:
                 response = decode_response(frame)

@@ -24,6 +24,8 @@ from quorate.store.types import WatchBatch, WatchRequest
 
 BUFFER_BATCHES_MAX: Final = 10_000
 FOREVER: Final = 1 << 62
+SILENCE_SECONDS: Final = 8.0
+"""Four times as long as a node lets a watch wait for a word."""
 
 
 class ClusterWatch:
@@ -41,6 +43,8 @@ class ClusterWatch:
         self.id = 0
         self.overflown = False
         self.opened = asyncio.Event()
+        """Set once the node has said from where on it delivers."""
+        self.asking = False
 
     @property
     def revision(self) -> int:
@@ -113,7 +117,9 @@ class Watches:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._loop = asyncio.get_running_loop()
         self._open: dict[int, ClusterWatch] = {}
+        self._listening: asyncio.TimerHandle | None = None
 
     def watch(self, request: WatchRequest) -> ClusterWatch:
         """Open a watch."""
@@ -124,9 +130,11 @@ class Watches:
     def open(self, watch: ClusterWatch) -> None:
         """Ask the node for a watch, from where it stands."""
         self._open.pop(watch.id, None)
+        watch.asking = True
 
         def succeed(response: Response) -> None:
             assert type(response) is WatchOpened
+            watch.asking = False
             watch.register(response.revision)
             # The node may still refuse to go on, so its answers are waited for; after a
             # reconnect the watch is opened anew instead.
@@ -143,6 +151,8 @@ class Watches:
         )
         watch.id = self._link.submit(pending)
         self._open[watch.id] = watch
+        if self._listening is None:
+            self._listening = self._loop.call_later(SILENCE_SECONDS, self._listen)
 
     def deliver(self, identifier: int, batch: WatchBatch) -> None:
         """Hand a batch to its watch."""
@@ -153,8 +163,24 @@ class Watches:
     def reopen(self) -> None:
         """After a reconnect, go on where each watch stands."""
         for watch in list(self._open.values()):
-            if watch.opened.is_set() and not watch.overflown:
+            # A question that was not answered was asked again already.
+            if not watch.asking and not watch.overflown:
                 self.open(watch)
+
+    def _listen(self) -> None:
+        """Leave a node that has said nothing for a while: it tells watches how far they are.
+
+        Whoever only listens would never find out that a machine has lost power, or stands
+        still.
+        """
+        self._listening = None
+        if not self._open:
+            return
+        silence = self._link.silence
+        if silence >= SILENCE_SECONDS:
+            self._link.move("")
+            silence = 0.0
+        self._listening = self._loop.call_later(SILENCE_SECONDS - silence + 0.1, self._listen)
 
     def suspend(self, watch: ClusterWatch) -> None:
         """Stop the node from sending to a watch whose reader is far behind."""
@@ -168,4 +194,6 @@ class Watches:
 
     def close(self) -> list[ClusterWatch]:
         """Return every open watch, for closing."""
+        if self._listening is not None:
+            self._listening.cancel()
         return list(self._open.values())
