@@ -23,16 +23,14 @@ class Acquaintances:
 
     def __init__(self, node: int, contacts: Iterable[Member]) -> None:
         self._node = node
-        self._contacts = {member.id: member.address for member in contacts}
         self._members: dict[int, str] = {}
-        self._introduced: dict[int, str] = {}
+        self._introduced = {member.id: member.address for member in contacts}
         self._departed: dict[int, None] = {}
 
     @property
     def addresses(self) -> dict[int, str]:
         """Where to reach everybody who may have to be answered."""
-        known = self._members or self._contacts
-        return {**self._introduced, **known}
+        return {**self._introduced, **self._members}
 
     def is_welcome(self, node: int) -> bool:
         """Whether a peer of this id may connect: all but those who left."""

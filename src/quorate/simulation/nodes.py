@@ -111,7 +111,7 @@ class Machine:
         self.node = node
         try:
             await node.start()
-        except QuorateError as error:
+        except (QuorateError, OSError) as error:
             self._stopped(process, error)
             return
         self.serving = True
@@ -132,7 +132,7 @@ class Machine:
                 self._observer.fail(
                     "no false damage", f"{self.name} found damage on a disk that has none: {error}"
                 )
-        elif not isinstance(error, QuorateError):
+        elif not isinstance(error, QuorateError | OSError):
             self._observer.fail("no unforeseen error", f"{self.name} stopped by {error!r}")
         self._over()
         process.kill()

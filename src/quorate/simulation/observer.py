@@ -32,7 +32,7 @@ class Observer:
         self.elections = 0
         self._entries: dict[tuple[int, int], tuple[int, int]] = {}
         self._decided: dict[int, tuple[int, int]] = {}
-        self.decided_last = 0
+        self._decided_in: dict[int, int] = {}
         self._chains: dict[int, tuple[str, int]] = {0: ("", 0)}
         self._revision = 1
         self.machines: dict[str, KeyValueMachine] = {}
@@ -94,7 +94,7 @@ class Observer:
                 "or another log before it",
             )
 
-    def committed(self, name: str, entry: Entry) -> None:
+    def committed(self, name: str, entry: Entry, term: int) -> None:
         """State machine safety: one entry per index, everywhere and for ever."""
         mark = (entry.term, crc32(entry.data, entry.kind))
         known = self._decided.setdefault(entry.index, mark)
@@ -104,7 +104,8 @@ class Observer:
                 f"{name} committed another entry {entry.index} (term {entry.term}) "
                 f"than was committed before (term {known[0]})",
             )
-        self.decided_last = max(self.decided_last, entry.index)
+        # The term of its own that a node commits in is at least the one it was decided in.
+        self._decided_in[term] = max(self._decided_in.get(term, 0), entry.index)
 
     def leads(self, name: str, raft: Raft) -> None:
         """Election safety and leader completeness, at the moment of election."""
@@ -113,7 +114,7 @@ class Observer:
         if other != name:
             self.fail("election safety", f"{other} and {name} both lead term {raft.term}")
         log = raft.core.log
-        last = self.decided_last
+        last = max((each for term, each in self._decided_in.items() if term < raft.term), default=0)
         if last > log.base_index:
             term = log.term(last)
             if term != self._decided[last][0]:
@@ -169,7 +170,7 @@ class _Watched:
             for entry in persist.entries:
                 observer.appended(name, entry, core.log.term(entry.index - 1) or 0)
         for entry in output.committed:
-            observer.committed(name, entry)
+            observer.committed(name, entry, core.term)
         if core.term < self._term or core.commit < self._commit:
             observer.fail("monotonic state", f"{name}: term or commit index fell")
         self._term, self._commit = core.term, core.commit
