@@ -24,7 +24,7 @@ pytestmark = [
     ),
 ]
 LARGE = "x" * 512 * 1024
-SMALL_DISK = "150m"
+SMALL_DISK = "38m"
 """Room for a segment of the log and the reserve, not for a second segment."""
 LARGER_DISK = "600m"
 
