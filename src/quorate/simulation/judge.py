@@ -2,9 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from quorate.recipes.leases import MARGIN
+from quorate.simulation.checkers.leases import check_leases
+from quorate.simulation.checkers.linearizability import check_linearizability
+from quorate.simulation.checkers.locks import check_locks
+from quorate.simulation.checkers.watches import check_watches
+from quorate.simulation.checkers.writes import check_writes
 from quorate.simulation.evidence import Evidence
-from quorate.simulation.plan import Plan
+from quorate.simulation.plan import DRIFT_MAX, Plan
+from quorate.simulation.scheduler import SECOND
+
+LATE_NS: Final = 5 * SECOND
+"""How long after its end a lease may go on, once all faults are over: a new leader extends it."""
 
 
 def judge(evidence: Evidence, plan: Plan, now: int) -> None:
     """Let every checker look at the evidence; what it finds becomes violations."""
+    findings = {
+        "exactly once": check_writes(evidence.operations, evidence.changes),
+        "linearizability": check_linearizability(evidence.operations).violations,
+        "watches": check_watches(evidence.watches, evidence.changes),
+        "lock exclusion": check_locks(evidence.holds),
+        "leases": check_leases(
+            evidence.leases,
+            evidence.changes,
+            drift=DRIFT_MAX,
+            margin=MARGIN,
+            late_ns=LATE_NS,
+            end_ns=now,
+            quiet_from=plan.quiet_from,
+        ),
+    }
+    for checker, texts in findings.items():
+        for text in texts:
+            evidence.violation(checker, text)

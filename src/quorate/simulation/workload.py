@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from random import Random
 from typing import Final
 
@@ -83,6 +84,21 @@ class Habits:
         operation.outcome = outcome
 
 
+async def put(habits: Habits, client: AsyncClient, name: str, key: bytes) -> int:
+    """Put a fresh value and note what came of it; raises what the client raises."""
+    operation = habits.begin(name, OperationKind.PUT, key, habits.value())
+    try:
+        operation.revision = await client.kv.put(key, operation.value)
+    except OutcomeUnknown:
+        habits.end(operation, Outcome.UNKNOWN)
+        raise
+    except QuorateError:
+        habits.end(operation, Outcome.FAILED)
+        raise
+    habits.end(operation, Outcome.OK)
+    return operation.revision
+
+
 async def register(habits: Habits, client: AsyncClient, name: str, chance: Random) -> None:
     """Put, get, delete and swap a few keys."""
     seen: dict[bytes, int] = {}
@@ -98,13 +114,9 @@ async def register(habits: Habits, client: AsyncClient, name: str, chance: Rando
         else:
             habits.end(operation, Outcome.OK)
 
-    async def put(key: bytes) -> None:
-        operation = habits.begin(name, OperationKind.PUT, key, habits.value())
-
-        async def call() -> None:
-            operation.revision = seen[key] = await client.kv.put(key, operation.value)
-
-        await write(operation, call)
+    async def put_one(key: bytes) -> None:
+        with suppress(QuorateError):
+            seen[key] = await put(habits, client, name, key)
 
     async def get(key: bytes) -> None:
         operation = habits.begin(name, OperationKind.GET, key)
@@ -138,7 +150,7 @@ async def register(habits: Habits, client: AsyncClient, name: str, chance: Rando
 
         await write(operation, call)
 
-    calls = (put, put, get, get, swap, delete)
+    calls = (put_one, put_one, get, get, swap, delete)
     while habits.go_on():
         await asyncio.sleep(chance.expovariate(4.0))
         burst = 1 if chance.random() < 0.9 else 4

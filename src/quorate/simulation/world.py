@@ -27,7 +27,7 @@ from quorate.simulation.operator import Operator
 from quorate.simulation.plan import Plan
 from quorate.simulation.process import Process
 from quorate.simulation.scheduler import MILLISECOND, SECOND, Scheduler
-from quorate.simulation.workload import HABITS, Habits
+from quorate.simulation.workload import HABITS, Habits, put
 
 FINAL_NS: Final = 20 * SECOND
 """How long after the quiet period everything may take to be well again."""
@@ -161,7 +161,7 @@ class World:
 
         async def last_words() -> None:
             async with AsyncClient(self._url(), ports=process.ports) as client:
-                await client.kv.put(b"k/0", self.habits.value())
+                await put(self.habits, client, "final", b"k/0")
                 for name in ("locks/a", "locks/b"):
                     async with client.lock(name, ttl=2.0):
                         client_done.append(name)
