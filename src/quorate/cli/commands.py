@@ -17,5 +17,6 @@ COMMANDS: Final = {
     "lock": ("quorate.cli.lock", "run a command under a lock"),
     "snapshot": ("quorate.cli.snapshot", "save, check and restore backups"),
     "recover": ("quorate.cli.recover", "make a new cluster of one node after a lost quorum"),
+    "simulate": ("quorate.cli.simulate", "run clusters in virtual time, with every fault"),
     "completion": ("quorate.cli.completion", "print a shell's completion script"),
 }

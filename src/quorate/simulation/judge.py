@@ -14,12 +14,15 @@ from quorate.simulation.evidence import Evidence
 from quorate.simulation.plan import DRIFT_MAX, Plan
 from quorate.simulation.scheduler import SECOND
 
-LATE_NS: Final = 5 * SECOND
-"""How long after its end a lease may go on, once all faults are over: a new leader extends it."""
+LATE_NS: Final = 6 * SECOND
+"""How long a lease may outlive its end: a new leader begins to count it anew."""
 
 
-def judge(evidence: Evidence, plan: Plan, now: int) -> None:
-    """Let every checker look at the evidence; what it finds becomes violations."""
+def judge(evidence: Evidence, plan: Plan, now: int, last_election: int) -> None:
+    """Let every checker look at the evidence; what it finds becomes violations.
+
+    `now` and `last_election` are times of the run, in nanoseconds.
+    """
     findings = {
         "exactly once": check_writes(evidence.operations, evidence.changes),
         "linearizability": check_linearizability(evidence.operations).violations,
@@ -32,7 +35,7 @@ def judge(evidence: Evidence, plan: Plan, now: int) -> None:
             margin=MARGIN,
             late_ns=LATE_NS,
             end_ns=now,
-            quiet_from=plan.quiet_from,
+            quiet_from=max(plan.quiet_from, last_election),
         ),
     }
     for checker, texts in findings.items():

@@ -86,7 +86,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
                 handle = ready.popleft()
                 if not handle.cancelled():
                     handle._run()  # noqa: SLF001  as every loop does
-                    if not self.alive:
+                    if self.is_closed():
                         return
                 self._budget -= 1
                 if self._budget <= 0:
@@ -107,7 +107,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         """The process's own monotonic clock, in seconds."""
         return self.local_now / SECOND
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]  # the stub ties the arguments to the callback
         self,
         callback: Callable[..., object],
         *args: Any,
@@ -121,7 +121,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
                 self._schedule_turn(0)
         return handle
 
-    def call_later(
+    def call_later(  # type: ignore[override]  # the stub ties the arguments to the callback
         self,
         delay: float,
         callback: Callable[..., object],
@@ -131,7 +131,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         """Run a callback after `delay` seconds of the process's clock."""
         return self.call_at(self.time() + delay, callback, *args, context=context)
 
-    def call_at(
+    def call_at(  # type: ignore[override]  # the stub ties the arguments to the callback
         self,
         when: float,
         callback: Callable[..., object],
@@ -158,7 +158,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         """Return a future of this loop."""
         return asyncio.Future(loop=self)
 
-    def create_task(  # type: ignore[override]  # the stub narrows what the base class declares
+    def create_task(
         self,
         coro: Generator[Any, None, Result] | Coroutine[Any, Any, Result],
         *,

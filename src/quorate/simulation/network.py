@@ -175,45 +175,64 @@ class VirtualNetwork:
         connected: asyncio.Future[None],
     ) -> None:
         """Begin to connect; the outcome goes to `connected`, perhaps never."""
+        dialling = _Dialling(self, source, factory, address, connected)
+        self.scheduler.after(self.latency(), dialling.arrive)
 
-        def arrive() -> None:
-            if self.weather.blocked(source.name, address[0]):
-                return  # no answer: the dialling side has a deadline of its own
-            target = self.hosts.get(address[0])
-            if target is None or not target.loop.alive:
-                return
-            listening = target.listeners.get(address[1])
-            if listening is None:
-                self.scheduler.after(self.latency(), refuse)
-                return
-            here, there = Stream(self, source, target), Stream(self, target, source)
-            here.peer, there.peer = there, here
-            here.lossy = there.lossy = source.is_node and target.is_node
-            there.accept(listening.factory())
-            self.scheduler.after(self.latency(), answer, here)
 
-        def refuse() -> None:
-            error = ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
-            source.loop.enter(_fail, connected, error)
+class _Dialling:
+    """One attempt to connect, on its way there and back."""
 
-        def answer(here: Stream) -> None:
-            if self.weather.blocked(address[0], source.name) or connected.done():
-                here.send_reset()
-                return
-            if source.loop.alive:
-                source.loop.enter(establish, here)
+    def __init__(
+        self,
+        network: VirtualNetwork,
+        source: Host,
+        factory: Callable[[], asyncio.Protocol],
+        address: tuple[str, int],
+        connected: asyncio.Future[None],
+    ) -> None:
+        self._network = network
+        self._source = source
+        self._factory = factory
+        self._address = address
+        self._connected = connected
 
-        def establish(here: Stream) -> None:
-            if connected.done():
-                here.send_reset()
-                return
-            if here.is_closing():  # the other side hung up before this one knew of it
-                _fail(connected, ConnectionResetError(errno.ECONNRESET, "reset"))
-                return
-            here.accept_now(factory())
-            connected.set_result(None)
+    def arrive(self) -> None:
+        """The call reaches the other host, or does not: then the caller has a deadline."""
+        network, source, (name, port) = self._network, self._source, self._address
+        if network.weather.blocked(source.name, name):
+            return
+        target = network.hosts.get(name)
+        if target is None or not target.loop.alive:
+            return
+        listening = target.listeners.get(port)
+        if listening is None:
+            network.scheduler.after(network.latency(), self._refuse)
+            return
+        here, there = Stream(network, source, target), Stream(network, target, source)
+        here.peer, there.peer = there, here
+        here.lossy = there.lossy = source.is_node and target.is_node
+        there.accept(listening.factory())
+        network.scheduler.after(network.latency(), self._answer, here)
 
-        self.scheduler.after(self.latency(), arrive)
+    def _refuse(self) -> None:
+        error = ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+        self._source.loop.enter(_fail, self._connected, error)
+
+    def _answer(self, here: Stream) -> None:
+        name, _ = self._address
+        if self._network.weather.blocked(name, self._source.name) or self._connected.done():
+            here.send_reset()
+        elif self._source.loop.alive:
+            self._source.loop.enter(self._establish, here)
+
+    def _establish(self, here: Stream) -> None:
+        if self._connected.done():
+            here.send_reset()
+        elif here.is_closing():  # the other side hung up before this one knew of it
+            _fail(self._connected, ConnectionResetError(errno.ECONNRESET, "reset"))
+        else:
+            here.accept_now(self._factory())
+            self._connected.set_result(None)
 
 
 def _fail(future: asyncio.Future[None], error: Exception) -> None:
@@ -238,14 +257,14 @@ class Stream(asyncio.Transport):
         self._last_arrival = 0
         self._in_flight = 0
         self._unread: deque[bytes] = deque()
-        self._unread_bytes = 0
+        self.unread_bytes = 0
         self._held_since = 0
         self._held: deque[bytes] = deque()
         self._reading = True
         self._closing = False
         self._ended = False
-        self._end_sent = False
-        self._paused_protocol = False
+        self.end_sent = False
+        self.paused_protocol = False
         self._high = 64 * 1024
         self._low = 16 * 1024
 
@@ -274,7 +293,7 @@ class Stream(asyncio.Transport):
             self._scheduler.after(0, self.break_both)
             return
         self._launch(data)
-        self._mind_pressure()
+        self.mind_pressure()
 
     def writelines(self, list_of_data: Any) -> None:
         """Send several pieces as one."""
@@ -316,8 +335,8 @@ class Stream(asyncio.Transport):
             return
         self._in_flight -= len(data)
         self.peer.receive(data)
-        if self._paused_protocol:
-            self._mind_pressure()
+        if self.paused_protocol:
+            self.mind_pressure()
 
     def _retry(self) -> None:
         """Try again what a cut held back; give up after a while."""
@@ -347,7 +366,7 @@ class Stream(asyncio.Transport):
             return
         if not self._reading:
             self._unread.append(data)
-            self._unread_bytes += len(data)
+            self.unread_bytes += len(data)
             return
         self._scheduler.trace.bytes(self._scheduler.now, data)
         self._host.loop.enter(self._deliver, data)
@@ -357,25 +376,26 @@ class Stream(asyncio.Transport):
             return
         if not self._reading:
             self._unread.append(data)
-            self._unread_bytes += len(data)
+            self.unread_bytes += len(data)
             return
         self._protocol.data_received(data)
 
-    def _mind_pressure(self) -> None:
+    def mind_pressure(self) -> None:
+        """Ask the protocol to pause or to go on, by what the sockets do not hold."""
         if self._protocol is None:
             return
         waiting = self.get_write_buffer_size()
-        if not self._paused_protocol and waiting > self._high:
-            self._paused_protocol = True
+        if not self.paused_protocol and waiting > self._high:
+            self.paused_protocol = True
             self._protocol.pause_writing()
-        elif self._paused_protocol and waiting <= self._low:
-            self._paused_protocol = False
+        elif self.paused_protocol and waiting <= self._low:
+            self.paused_protocol = False
             if self._host.loop.alive and not self._ended:
                 self._host.loop.enter(self._protocol.resume_writing)
 
     def get_write_buffer_size(self) -> int:
         """Bytes that the two sockets do not hold."""
-        return max(0, self._in_flight + self.peer._unread_bytes - SOCKET_BUFFER_BYTES)
+        return max(0, self._in_flight + self.peer.unread_bytes - SOCKET_BUFFER_BYTES)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Set when the protocol is asked to pause."""
@@ -402,11 +422,11 @@ class Stream(asyncio.Transport):
         """Deliver again, first what has waited."""
         self._reading = True
         unread, self._unread = self._unread, deque()
-        self._unread_bytes = 0
+        self.unread_bytes = 0
         for data in unread:
             self._host.loop.call_soon(self._deliver, data)
-        if self.peer._paused_protocol:
-            self._scheduler.after(0, self.peer._mind_pressure)
+        if self.peer.paused_protocol:
+            self._scheduler.after(0, self.peer.mind_pressure)
 
     def close(self) -> None:
         """Send what is under way, then end."""
@@ -436,9 +456,9 @@ class Stream(asyncio.Transport):
 
     def send_reset(self) -> None:
         """Tell the other end that this one is gone, if the link lets it."""
-        if self._end_sent:
+        if self.end_sent:
             return
-        self._end_sent = True
+        self.end_sent = True
         self._reset_peer()
 
     def _reset_peer(self) -> None:
@@ -451,7 +471,7 @@ class Stream(asyncio.Transport):
     def break_both(self) -> None:
         """The connection breaks: both ends hear of it, and bytes under way are lost."""
         for end in (self, self.peer):
-            end._end_sent = True
+            end.end_sent = True
             end.end(ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)))
 
     def vanish(self) -> None:

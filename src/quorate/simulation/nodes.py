@@ -29,7 +29,7 @@ DATA: Final = "/data"
 class Machine:
     """One host with a disk, on which a node runs or does not."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  everything about a machine is drawn by its world
         self,
         network: VirtualNetwork,
         observer: Observer,

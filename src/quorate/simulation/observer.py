@@ -8,6 +8,7 @@ every other node must make the same of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 from zlib import crc32
 
@@ -30,6 +31,7 @@ class Observer:
         self.evidence = evidence
         self.leaders: dict[int, str] = {}
         self.elections = 0
+        self.last_election = 0
         self._entries: dict[tuple[int, int], tuple[int, int]] = {}
         self._decided: dict[int, tuple[int, int]] = {}
         self._decided_in: dict[int, int] = {}
@@ -110,6 +112,7 @@ class Observer:
     def leads(self, name: str, raft: Raft) -> None:
         """Election safety and leader completeness, at the moment of election."""
         self.elections += 1
+        self.last_election = self._scheduler.now
         other = self.leaders.setdefault(raft.term, name)
         if other != name:
             self.fail("election safety", f"{other} and {name} both lead term {raft.term}")
@@ -218,7 +221,7 @@ class _Watched:
     def _check_configurations(self) -> None:
         core = self._raft.core
         configurations = core.configurations
-        for (_, before), (index, after) in zip(configurations, configurations[1:], strict=False):
+        for (_, before), (index, after) in pairwise(configurations):
             if before.members and not _may_follow(before, after):
                 self._observer.fail(
                     "configuration safety",

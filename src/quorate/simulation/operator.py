@@ -6,7 +6,8 @@ One thing at a time, with the commands that a person has, from a machine of thei
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from quorate.engines.cluster import ClusterStore
@@ -28,18 +29,18 @@ class Operator:
     def __init__(self, world: World) -> None:
         self._world = world
         self.process = Process(world.network, "operator", 1, VirtualFiles())
-        self._queue: asyncio.Queue[Coroutine[Any, Any, None]] = asyncio.Queue()
+        self._queue: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._next_member = 0
         self.replacing = False
         self.process.start(self._work())
 
     def transfer(self, target: int) -> None:
         """Ask the leader to hand over."""
-        self._ask(self._transfer(target))
+        self._ask(partial(self._transfer, target))
 
     def compact(self, strength: float) -> None:
         """Forget part of the history."""
-        self._ask(self._compact(strength))
+        self._ask(partial(self._compact, strength))
 
     def replace(self, machine: Machine) -> None:
         """Put a new, empty machine in the place of this one."""
@@ -48,16 +49,16 @@ class Operator:
         # Without this one and a broken one there would be no majority left.
         if not self.replacing and len(standing) >= 3 and not broken:
             self.replacing = True
-            self._ask(self._replace(machine))
+            self._ask(partial(self._replace, machine))
 
-    def _ask(self, work: Coroutine[Any, Any, None]) -> None:
+    def _ask(self, work: Callable[[], Awaitable[None]]) -> None:
         self.process.loop.enter(self._queue.put_nowait, work)
 
     async def _work(self) -> None:
         while True:
             work = await self._queue.get()
             try:
-                await work
+                await work()
             except QuorateError as error:
                 self._world.note(f"the operator gives up: {type(error).__name__}")
 

@@ -153,7 +153,7 @@ class Process:
         self.scheduler: Scheduler = network.scheduler
         chance = self.scheduler.stream(f"{name}/{life}")
         self.disk_chance = self.scheduler.stream(f"{name}/{life}/disk")
-        self.loop = ProcessLoop(self.scheduler, chance, rate)
+        self.loop = ProcessLoop(self.scheduler, chance, rate)  # type: ignore[abstract]  # what is missing raises
         self.host: Host = network.host(name, self.loop)
         network.processes.append(self)
         self.files = files
@@ -206,7 +206,7 @@ class Process:
         """Close what the coroutines of a dead process hold, now and not at some later time."""
         for task in asyncio.all_tasks(self.loop):
             with suppress(RuntimeError):
-                task.get_coro().close()  # type: ignore[union-attr]  # tasks run coroutines here
+                task.get_coro().close()
 
     def _background(self, _: str) -> VirtualBackground:
         background = VirtualBackground(self)

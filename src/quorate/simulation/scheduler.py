@@ -48,7 +48,7 @@ class Scheduler:
     def stream(self, name: str) -> Random:
         """Return a generator of its own for one purpose."""
         digest = blake2b(f"{self.seed}/{name}".encode(), digest_size=8).digest()
-        return Random(int.from_bytes(digest))
+        return Random(int.from_bytes(digest))  # noqa: S311  it must repeat
 
     def at(self, when: int, action: Callable[..., None], *arguments: Any) -> Event:
         """Call `action(*arguments)` at `when`, or now if that has passed."""

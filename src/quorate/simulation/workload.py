@@ -8,10 +8,10 @@ better; here it is an outcome.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from random import Random
-from typing import Final
+from typing import Final, TypeAlias
 
 from quorate.client.asynchronous import AsyncClient
 from quorate.errors import (
@@ -99,58 +99,59 @@ async def put(habits: Habits, client: AsyncClient, name: str, key: bytes) -> int
     return operation.revision
 
 
-async def register(habits: Habits, client: AsyncClient, name: str, chance: Random) -> None:
-    """Put, get, delete and swap a few keys."""
-    seen: dict[bytes, int] = {}
-    calls: tuple[Callable[[bytes], Awaitable[None]], ...]
+class _Register:
+    """One client's calls on a few keys, and the mod revisions that it last saw of each."""
 
-    async def write(operation: Operation, call: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await call()
-        except OutcomeUnknown:
-            habits.end(operation, Outcome.UNKNOWN)
-        except QuorateError:
-            habits.end(operation, Outcome.FAILED)
-        else:
-            habits.end(operation, Outcome.OK)
+    def __init__(self, habits: Habits, client: AsyncClient, name: str) -> None:
+        self._habits = habits
+        self._client = client
+        self._name = name
+        self._seen: dict[bytes, int] = {}
 
-    async def put_one(key: bytes) -> None:
+    async def put(self, key: bytes) -> None:
         with suppress(QuorateError):
-            seen[key] = await put(habits, client, name, key)
+            self._seen[key] = await put(self._habits, self._client, self._name, key)
 
-    async def get(key: bytes) -> None:
-        operation = habits.begin(name, OperationKind.GET, key)
-
-        async def call() -> None:
-            found = await client.kv.get(key)
+    async def get(self, key: bytes) -> None:
+        operation = self._habits.begin(self._name, OperationKind.GET, key)
+        async with self._noting(operation):
+            found = await self._client.kv.get(key)
             if found is not None:
                 operation.found, operation.revision = found.value, found.mod_revision
-            seen[key] = operation.revision
+            self._seen[key] = operation.revision
 
-        await write(operation, call)
-
-    async def delete(key: bytes) -> None:
-        operation = habits.begin(name, OperationKind.DELETE, key)
-
-        async def call() -> None:
-            result = await client.kv.delete(key)
+    async def delete(self, key: bytes) -> None:
+        operation = self._habits.begin(self._name, OperationKind.DELETE, key)
+        async with self._noting(operation):
+            result = await self._client.kv.delete(key)
             operation.succeeded, operation.revision = bool(result.deleted), result.revision
 
-        await write(operation, call)
-
-    async def swap(key: bytes) -> None:
-        expected = seen.get(key, 0)
-        operation = habits.begin(name, OperationKind.SWAP, key, habits.value(), expected)
-
-        async def call() -> None:
-            result: CommitResult = await client.kv.commit(
-                when=[mod_revision(key) == expected], then=[Put(key, operation.value)]
+    async def swap(self, key: bytes) -> None:
+        expected = self._seen.get(key, 0)
+        value = self._habits.value()
+        operation = self._habits.begin(self._name, OperationKind.SWAP, key, value, expected)
+        async with self._noting(operation):
+            result: CommitResult = await self._client.kv.commit(
+                when=[mod_revision(key) == expected], then=[Put(key, value)]
             )
             operation.succeeded, operation.revision = result.succeeded, result.revision
 
-        await write(operation, call)
+    @asynccontextmanager
+    async def _noting(self, operation: Operation) -> AsyncIterator[None]:
+        try:
+            yield
+        except OutcomeUnknown:
+            self._habits.end(operation, Outcome.UNKNOWN)
+        except QuorateError:
+            self._habits.end(operation, Outcome.FAILED)
+        else:
+            self._habits.end(operation, Outcome.OK)
 
-    calls = (put_one, put_one, get, get, swap, delete)
+
+async def register(habits: Habits, client: AsyncClient, name: str, chance: Random) -> None:
+    """Put, get, delete and swap a few keys."""
+    keys = _Register(habits, client, name)
+    calls = (keys.put, keys.put, keys.get, keys.get, keys.swap, keys.delete)
     while habits.go_on():
         await asyncio.sleep(chance.expovariate(4.0))
         burst = 1 if chance.random() < 0.9 else 4
@@ -233,5 +234,15 @@ async def watcher(habits: Habits, client: AsyncClient, name: str, chance: Random
             log.compacted = True
 
 
-HABITS: Final = (register, register, register, locker, locker, locker, leaseholder, watcher)
+Habit: TypeAlias = Callable[[Habits, AsyncClient, str, Random], Awaitable[None]]
+HABITS: Final[tuple[Habit, ...]] = (
+    register,
+    register,
+    register,
+    locker,
+    locker,
+    locker,
+    leaseholder,
+    watcher,
+)
 """One client each."""

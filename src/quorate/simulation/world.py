@@ -8,7 +8,8 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -27,7 +28,7 @@ from quorate.simulation.operator import Operator
 from quorate.simulation.plan import Plan
 from quorate.simulation.process import Process
 from quorate.simulation.scheduler import MILLISECOND, SECOND, Scheduler
-from quorate.simulation.workload import HABITS, Habits, put
+from quorate.simulation.workload import HABITS, Habit, Habits, put
 
 FINAL_NS: Final = 20 * SECOND
 """How long after the quiet period everything may take to be well again."""
@@ -51,8 +52,11 @@ class Result(msgspec.Struct, frozen=True):
 class World:
     """One run of one plan."""
 
-    def __init__(self, plan: Plan, *, story: bool = False) -> None:
+    def __init__(
+        self, plan: Plan, *, story: bool = False, habits: Sequence[Habit] = HABITS
+    ) -> None:
         self.plan = plan
+        self._habits = habits
         self.scheduler = Scheduler(plan.seed)
         if story:
             self.scheduler.trace.lines = []
@@ -93,8 +97,10 @@ class World:
         try:
             self._live()
         finally:
-            self._end()
-            gc.collect()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)
+                self._end()
+                gc.collect()
             sys.unraisablehook = unraisable
             if collecting:
                 gc.enable()
@@ -110,10 +116,15 @@ class World:
             faults={kind.value: count for kind, count in self.nemesis.struck.items()},
         )
 
+    def run_for_evidence(self) -> Evidence:
+        """Run the plan and return what was seen."""
+        self.run()
+        return self.evidence
+
     def _live(self) -> None:
         for machine in list(self.machines.values()):
             machine.start()
-        for number in range(len(HABITS)):
+        for number in range(len(self._habits)):
             self._start_client(f"c{number}")
         self.nemesis.arm(self.plan.faults)
         self.scheduler.at(self.plan.quiet_from, self._quiet)
@@ -121,7 +132,7 @@ class World:
         if not self.evidence.violations:
             self._converge()
         if not self.evidence.violations:
-            judge(self.evidence, self.plan, self.scheduler.now)
+            judge(self.evidence, self.plan, self.scheduler.now, self.observer.last_election)
 
     def _run_until(self, when: int, stop: Callable[[], bool] = lambda: False) -> None:
         violations = self.evidence.violations
@@ -149,7 +160,7 @@ class World:
         self.note("quiet: no more faults")
         self.network.weather.calm()
         for machine in self.machines.values():
-            machine.files.capacity = None
+            machine.files.calm()
             if machine.process is not None:
                 machine.process.disk_speed.slow = 1.0
             machine.start()
@@ -234,9 +245,10 @@ class World:
         best, term = None, 0
         for machine in self.standing():
             group = machine.group
-            if machine.serving and group is not None and group.raft.role is Role.LEADER:
-                if group.raft.term > term:
-                    best, term = machine, group.raft.term
+            if group is None or not machine.serving or group.raft.role is not Role.LEADER:
+                continue
+            if group.raft.term > term:
+                best, term = machine, group.raft.term
         return best
 
     def doom(self, machine: Machine, batches: int) -> None:
@@ -311,7 +323,7 @@ class World:
         process = Process(self.network, name, life, VirtualFiles(), rate=rate)
         process.loop.preempt(self.plan.preemption)
         self.clients[name] = process
-        habit = HABITS[number]
+        habit = self._habits[number]
         chance = self.scheduler.stream(f"habit/{name}/{life}")
 
         async def live() -> None:
