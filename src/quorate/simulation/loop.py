@@ -28,7 +28,9 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         self._chance = chance
         self._rate = rate
         self._born = scheduler.now
-        self._ready: deque[asyncio.Handle] = deque()
+        # What comes from outside needs no handle, for nobody can take it back.
+        self._ready: deque[asyncio.Handle | tuple[Callable[..., object], tuple[Any, ...]]]
+        self._ready = deque()
         self._turn: Event | None = None
         self._paused_until = 0
         self._budget = UNLIMITED
@@ -58,7 +60,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
 
     def enter(self, callback: Callable[..., object], *arguments: Any) -> None:
         """Run a callback from outside: something arrived."""
-        self._ready.append(asyncio.Handle(callback, arguments, self))
+        self._ready.append((callback, arguments))
         if self._turn is None:
             self._run_turn()
 
@@ -83,11 +85,13 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         asyncio._set_running_loop(self)  # noqa: SLF001  the documented way for loops
         try:
             while ready:
-                handle = ready.popleft()
-                if not handle.cancelled():
-                    handle._run()  # noqa: SLF001  as every loop does
-                    if self.is_closed():
-                        return
+                due = ready.popleft()
+                if isinstance(due, tuple):
+                    self._arrive(*due)
+                elif not due.cancelled():
+                    due._run()  # noqa: SLF001  as every loop does
+                if self.is_closed():
+                    return
                 self._budget -= 1
                 if self._budget <= 0:
                     self._budget = self._draw_slice()
@@ -97,6 +101,12 @@ class ProcessLoop(asyncio.AbstractEventLoop):
             self._turn = None
         if ready:
             self._schedule_turn(self._chance.randrange(MICROSECOND, 500 * MICROSECOND))
+
+    def _arrive(self, callback: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+        try:
+            callback(*arguments)
+        except Exception as error:  # noqa: BLE001  as a loop does, and it becomes a finding
+            self.call_exception_handler({"message": str(callback), "exception": error})
 
     def _draw_slice(self) -> int:
         if not self._slice_mean:

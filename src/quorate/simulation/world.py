@@ -93,6 +93,7 @@ class World:
         # What nobody awaited shows itself in this run, and not in whichever comes later; what
         # the coroutines of dead processes say while they are taken apart is of no interest.
         gc.disable()
+        gc.freeze()
         unraisable, sys.unraisablehook = sys.unraisablehook, lambda _: None
         try:
             self._live()
@@ -101,6 +102,7 @@ class World:
                 warnings.simplefilter("ignore", RuntimeWarning)
                 self._end()
                 gc.collect()
+            gc.unfreeze()
             sys.unraisablehook = unraisable
             if collecting:
                 gc.enable()

@@ -24,7 +24,9 @@ from quorate.runtime.transport.dial import Dialer
 from quorate.runtime.transport.hello import PROTOCOL_VERSION, Hello, Role
 
 SECOND: Final = 1_000_000_000
-SWEEP_SECONDS: Final = 0.05
+SWEEP_SECONDS: Final = 0.005
+"""Deadlines that lie so close together are looked at together."""
+NEVER: Final = 1 << 62
 BACKOFF_SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 MOVES: Final = frozenset((RefusalCode.NOT_LEADER, RefusalCode.UNAVAILABLE))
 
@@ -72,7 +74,8 @@ class Link:
         self._connection: Connection | None = None
         self._preferred: str | None = None
         self._connecting = False
-        self._sweeping = False
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._sweep_at = NEVER
         self._closed = False
         self._refused: HandshakeRefused | None = None
         self._heard_at = 0
@@ -104,9 +107,7 @@ class Link:
             self._send(pending)
         else:
             self.connect()
-        if not self._sweeping:
-            self._sweeping = True
-            asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+        self._sweep_by(pending.deadline)
         return pending.id
 
     def expect(self, pending: Pending) -> None:
@@ -139,6 +140,8 @@ class Link:
     async def close(self) -> None:
         """Close the connection and fail what waits."""
         self._closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close("the client closes")
@@ -253,12 +256,21 @@ class Link:
 
     def _sweep(self) -> None:
         """End the requests whose deadline passed; one timer serves them all."""
-        self._sweeping = False
+        self._sweep_at = NEVER
         now = self._clock.monotonic()
         for request, pending in list(self._pending.items()):
             if pending.deadline <= now:
                 del self._pending[request]
                 pending.fail(pending, None)
-        if self._pending:
-            self._sweeping = True
-            asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+        earliest = min((pending.deadline for pending in self._pending.values()), default=NEVER)
+        self._sweep_by(earliest)
+
+    def _sweep_by(self, deadline: int) -> None:
+        """See to it that `_sweep` runs at this time at the latest."""
+        if deadline >= self._sweep_at:
+            return
+        self._sweep_at = deadline
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        delay = max((deadline - self._clock.monotonic()) / SECOND, SWEEP_SECONDS)
+        self._sweeper = asyncio.get_running_loop().call_later(delay, self._sweep)

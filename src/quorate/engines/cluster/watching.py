@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from quorate.engines.cluster.link import Link, Pending
+from quorate.engines.cluster.link import NEVER, Link, Pending
 from quorate.errors import QuorateError
 from quorate.kv.commands import RefusalCode
 from quorate.kv.refusals import error_of
@@ -23,7 +23,6 @@ from quorate.kv.requests import CloseWatch, Failed, OpenWatch, Response, WatchOp
 from quorate.store.types import WatchBatch, WatchRequest
 
 BUFFER_BATCHES_MAX: Final = 10_000
-FOREVER: Final = 1 << 62
 SILENCE_SECONDS: Final = 8.0
 """Four times as long as a node lets a watch wait for a word."""
 
@@ -147,7 +146,7 @@ class Watches:
                 watch.fail(error_of(failed.refusal))
 
         pending = Pending(
-            lambda request: encode(OpenWatch(request, watch.resumption())), succeed, fail, FOREVER
+            lambda request: encode(OpenWatch(request, watch.resumption())), succeed, fail, NEVER
         )
         watch.id = self._link.submit(pending)
         self._open[watch.id] = watch

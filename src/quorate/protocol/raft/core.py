@@ -226,8 +226,8 @@ class Core:
         return output
 
     def _collect_persist(self, output: Output) -> None:
-        state = HardState(self.term, self.vote, self.commit)
-        changed = (state.term, state.vote) != (self._written_state.term, self._written_state.vote)
+        written = self._written_state
+        changed = self.term != written.term or self.vote != written.vote
         writes = changed or self._new_entries or self._truncated or self._installed
         if not writes:
             if not self._after:
@@ -236,6 +236,7 @@ class Core:
                 output.send.extend(self._after)
                 self._after = []
                 return
+        state = HardState(self.term, self.vote, self.commit)
         self._ticket += 1
         output.persist = Persist(
             ticket=self._ticket,
@@ -247,7 +248,8 @@ class Core:
         )
         if changed:
             self.vote_ticket = self._ticket
-        self._written_state = state
+        if writes:
+            self._written_state = state
         self._unsynced.append((self._ticket, self.log.last_index, self.log.last_term))
         self._new_entries = []
         self._truncated = 0

@@ -174,15 +174,18 @@ class Group:
             self._mailbox.post(node, self.number, message)
         if output.persist is not None:
             self._persist(output.persist)
-        self._answer_proposals(output)
-        self._answer_reads(output)
+        if output.placed or output.rejected:
+            self._answer_proposals(output)
+        if output.reads or output.failed_reads:
+            self._answer_reads(output)
         if self.snapshots is not None:
             self.snapshots.absorb(output)
         if output.configuration_changed:
             self.on_configuration()
         if output.role is not None:
             self._role_changed(output.role)
-        self._to_apply.extend(output.committed)
+        if output.committed:
+            self._to_apply.extend(output.committed)
         if (self._to_apply or self._unapplied_reads) and not self._apply_scheduled:
             self._apply()
         self._set_timer(output.deadline)
