@@ -17,7 +17,7 @@ import quorate
 from quorate.cli.processes import LocalCluster, free_ports
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ["README.md", "docs/tutorial.md"]
+DOCUMENTS = ["README.md", "docs/tutorial.md", "docs/how-to/simulate.md"]
 SNIPPETS = [
     pytest.param(code, id=f"{name}-{number}")
     for name in DOCUMENTS

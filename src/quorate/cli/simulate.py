@@ -60,7 +60,9 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="KIND,...",
         help="all, none, or some of: " + ", ".join(kind.value for kind in FaultKind),
     )
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes"
+    )
     parser.add_argument("--trace", metavar="FILE", help="write the events of one --seed as text")
     parser.add_argument("--html", metavar="FILE", help="write the history of one run as a page")
     parser.add_argument("--shrink", action="store_true", help="leave out what a failure needs not")
