@@ -5,7 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: dev test peers verify bench lint clean
+MINUTES ?= 10
+
+.PHONY: dev test soak peers verify bench lint clean
 
 dev: $(STAMP)
 	$(BIN)/quorate dev
@@ -40,6 +42,10 @@ peers:
 # Everything: lint, tests, the long forms (marked soak), the benchmark's floors.
 verify: $(VENV)/.tested
 	sh tools/verify.sh
+
+# Real nodes under real faults, judged by the simulator's checkers.
+soak: $(VENV)/.tested
+	$(BIN)/python -m tests.system.soak --minutes $(MINUTES)
 
 bench: $(VENV)/.tested
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench

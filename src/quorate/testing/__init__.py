@@ -14,8 +14,8 @@ from typing import Final, TypeAlias
 from quorate.client.asynchronous import AsyncClient
 from quorate.simulation.faults import FaultKind
 from quorate.simulation.plan import draw_plan
-from quorate.simulation.world import Result, World
 from quorate.simulation.workload import Habit, Habits
+from quorate.simulation.world import Result, World
 
 __all__ = ["FaultKind", "SimulationFailed", "simulate"]
 
