@@ -35,7 +35,7 @@ def test_a_service_that_fails_is_named_with_its_seed() -> None:
         await client.kv.put("a", "b")
         raise RuntimeError("out of paper")
 
-    with pytest.raises(SimulationFailed, match="seed 5.*out of paper"):
+    with pytest.raises(SimulationFailed, match=r"seed 5.*out of paper"):
         simulate(broken, seeds=[5], faults=())
 
 
