@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import subprocess
@@ -27,7 +28,10 @@ REPLAYED = [
 def quiet() -> Iterator[None]:
     """Nodes that are killed on purpose would fill the log."""
     logging.disable(logging.CRITICAL)
+    gc.collect()
+    gc.freeze()
     yield
+    gc.unfreeze()
     logging.disable(logging.NOTSET)
 
 

@@ -8,6 +8,7 @@ tells the story of it and the command that repeats it.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import multiprocessing
@@ -73,7 +74,6 @@ def build_parser() -> argparse.ArgumentParser:
 def run(arguments: list[str]) -> int:
     """Run the seeds; 1 when a promise was broken."""
     parsed = build_parser().parse_args(arguments)
-    logging.disable(logging.CRITICAL)
     settings = Settings(parsed.nodes, parsed.seconds, _kinds(parsed.faults))
     seeds = [parsed.seed] if parsed.seed is not None else _seeds(parsed.seeds, parsed.minutes)
     begin = time.perf_counter()
@@ -84,6 +84,7 @@ def run(arguments: list[str]) -> int:
         print(json.dumps(_summary(results, wall)))
     else:
         _print_summary(results, wall)
+    logging.disable(logging.CRITICAL)
     if broken or parsed.trace or parsed.html:
         _tell((broken or results)[0], settings, parsed)
     return 1 if broken else 0
@@ -142,15 +143,19 @@ def _run_all(seeds: Any, settings: Settings, workers: int) -> Iterator[Result]:
 def _results(seeds: Any, settings: Settings, workers: int) -> Iterator[Result]:
     tasks = ((seed, settings) for seed in seeds)
     if workers <= 1 or (isinstance(seeds, list) and len(seeds) == 1):
+        _settle_in()
         yield from map(_run_one, tasks)
         return
     context = multiprocessing.get_context("forkserver")
-    with context.Pool(workers, initializer=_quieten) as pool:
+    with context.Pool(workers, initializer=_settle_in) as pool:
         yield from pool.imap_unordered(_run_one, tasks, chunksize=1)
 
 
-def _quieten() -> None:
+def _settle_in() -> None:
+    """Make a process ready for many runs: what is loaded by now is never garbage."""
     logging.disable(logging.CRITICAL)
+    gc.collect()
+    gc.freeze()
 
 
 def _summary(results: list[Result], wall: float) -> dict[str, object]:

@@ -93,7 +93,6 @@ class World:
         # What nobody awaited shows itself in this run, and not in whichever comes later; what
         # the coroutines of dead processes say while they are taken apart is of no interest.
         gc.disable()
-        gc.freeze()
         unraisable, sys.unraisablehook = sys.unraisablehook, lambda _: None
         try:
             self._live()
@@ -102,7 +101,6 @@ class World:
                 warnings.simplefilter("ignore", RuntimeWarning)
                 self._end()
                 gc.collect()
-            gc.unfreeze()
             sys.unraisablehook = unraisable
             if collecting:
                 gc.enable()

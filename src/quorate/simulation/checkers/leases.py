@@ -14,7 +14,7 @@ from quorate.simulation.checkers.truth import Truth
 from quorate.simulation.evidence import Change, LeaseLog
 
 
-def check_leases(
+def check_leases(  # noqa: PLR0913  every bound is named by the caller
     leases: Sequence[LeaseLog],
     changes: Sequence[Change],
     *,

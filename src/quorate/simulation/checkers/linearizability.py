@@ -16,6 +16,7 @@ where its budget ends it says so. Four rules leave out only what cannot matter:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import msgspec
@@ -182,7 +183,7 @@ class _Search:
         said += described(call.operation)
         for other in self._certain:
             if other.bit & call.after & ~reached.placed and other.writes and call.writes:
-                return f"{said}: before it must come {described(other)}"
+                return f"{said}: before it must come {described(other.operation)}"
         count = reached.placed.bit_count()
         return f"{said}: the {count} that fit before it leave the key {_named(reached.state)}"
 
@@ -200,7 +201,7 @@ class _Search:
                     return iter([choice])
                 choices.append(choice)
         furthest = (blocked.places[1], here.placed.bit_count())
-        if furthest > self._furthest:
+        if here.without is None and furthest > self._furthest:
             self._furthest, self._obstacle = furthest, (blocked, here)
         choices.extend(self._suppositions(here, blocked.returned))
         return iter(choices)
@@ -272,7 +273,7 @@ def _is_told(operation: Operation) -> bool:
 
 def _order_by_revision(certain: Sequence[_Call]) -> None:
     writes = sorted((call for call in certain if call.writes), key=lambda call: call.taken.revision)
-    for before, call in zip(writes, writes[1:], strict=False):
+    for before, call in pairwise(writes):
         call.after |= before.bit
 
 

@@ -49,7 +49,7 @@ def _request(operation: Operation) -> str:
 
 def _answer(operation: Operation) -> str:
     if operation.outcome is not Outcome.OK:
-        return operation.outcome.value
+        return str(operation.outcome.value)
     if operation.kind is OperationKind.GET:
         if not operation.revision:
             return "absent"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 
 from quorate.simulation.checkers.sentences import described, first_few, seconds, text
 from quorate.simulation.checkers.truth import Truth
@@ -38,7 +38,7 @@ def check_writes(operations: Sequence[Operation], changes: Sequence[Change]) -> 
 
 def _check_order(changes: Sequence[Change]) -> Iterator[str]:
     """Revisions and times rise, and no revision is left out."""
-    for before, after in zip(changes, changes[1:], strict=False):
+    for before, after in pairwise(changes):
         if after.revision not in {before.revision, before.revision + 1}:
             yield (
                 f"revision {before.revision} ({seconds(before.at)}) is followed by revision "
