@@ -32,7 +32,7 @@ def affects(kind: OperationKind, expected: int, register: Register) -> bool:
     )
 
 
-def after(operation: Operation, register: Register, revision: int) -> Register:
+def after(operation: Operation, revision: int) -> Register:
     if operation.kind is OperationKind.DELETE:
         return Register(b"", 0, revision)
     return Register(operation.value, revision, revision)
@@ -67,7 +67,7 @@ def executions(draw: st.DrawFn, most: int) -> list[Operation]:
         if kind is OperationKind.GET:
             operation.found, operation.revision = register.value, register.revision
         elif affects(kind, operation.expected, register):
-            register = after(operation, register, register.last + draw(st.integers(1, 2)))
+            register = after(operation, register.last + draw(st.integers(1, 2)))
             operation.revision = register.last
             revisions.append(register.last)
         else:
@@ -141,10 +141,10 @@ def _outcomes(operation: Operation, register: Register, bound: int) -> list[Regi
     affected = affects(kind, operation.expected, register)
     if operation.outcome is Outcome.UNKNOWN:
         possible = range(register.last + 1, bound + 1) if affected else ()
-        return [after(operation, register, each) for each in possible]
+        return [after(operation, each) for each in possible]
     succeeded = operation.succeeded or kind is OperationKind.PUT
     if succeeded != affected:
         return []
     if not succeeded:
         return [register]
-    return [after(operation, register, revision)] if revision > register.last else []
+    return [after(operation, revision)] if revision > register.last else []

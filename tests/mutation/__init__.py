@@ -1,0 +1,1 @@
+"""Planted bugs, and the gate that wants them found."""
