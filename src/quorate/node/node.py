@@ -344,6 +344,7 @@ class Node:
             0,
             self._group.raft.commit_index,
             self._service.leader_address,
+            tuple(member.address for member in self._group.raft.configuration.members),
         )
 
     def _judge_certificate(self, hello: Hello, connection: Connection) -> Refusal | None:
@@ -393,6 +394,7 @@ class Node:
     def _configuration_changed(self) -> None:
         self._acquaintances.update(self._group.raft.configuration.members)
         self._links.update(self._acquaintances.addresses)
+        self._service.members_changed()
 
     def _role_changed(self, change: RoleChange) -> None:
         logger.info(

@@ -338,15 +338,23 @@ class Service:
         if subscriber:
             self._hub.close(subscriber, request.id)
 
+    def members_changed(self) -> None:
+        """Tell every client where the members are now, so that none knows only those who left."""
+        members = self._member_list(0)
+        for connection in self._subscribers:
+            self._send(connection, members)
+
     def _members(self, connection: Connection, request: AskMembers) -> None:
+        self._send(connection, self._member_list(request.id))
+
+    def _member_list(self, request: int) -> Members:
         raft = self._group.raft
         configuration = raft.configuration
         members = tuple(
             MemberStatus(member.id, member.name, member.address, _part(configuration, member.id))
             for member in configuration.members
         )
-        cluster_id = self._status(0).cluster_id
-        self._send(connection, Members(request.id, cluster_id, raft.leader, members))
+        return Members(request, self._status(0).cluster_id, raft.leader, members)
 
     def _change_members(self, connection: Connection, request: ChangeMembers) -> None:
         if not self._leads(connection, request.id):

@@ -16,7 +16,7 @@ import msgspec
 
 from quorate.errors import HandshakeRefused, QuorateError, TransportError, Unavailable
 from quorate.kv.commands import RefusalCode
-from quorate.kv.requests import Failed, Response, WatchEvents, decode_response
+from quorate.kv.requests import Failed, Members, Response, WatchEvents, decode_response
 from quorate.runtime.ports import Clock, Randomness
 from quorate.runtime.scope import TaskScope
 from quorate.runtime.transport.connection import Connection
@@ -24,6 +24,8 @@ from quorate.runtime.transport.dial import Dialer
 from quorate.runtime.transport.hello import PROTOCOL_VERSION, Hello, Role
 
 SECOND: Final = 1_000_000_000
+PATIENCE_SECONDS: Final = 2.0
+"""How long a node may owe an answer without a word before another is asked."""
 SWEEP_SECONDS: Final = 0.005
 """Deadlines that lie so close together are looked at together."""
 NEVER: Final = 1 << 62
@@ -64,7 +66,8 @@ class Link:
         randomness: Randomness,
         scope: TaskScope,
     ) -> None:
-        self._addresses = list(dict.fromkeys(addresses))
+        self._seeds = list(dict.fromkeys(addresses))
+        self._addresses = self._seeds
         self._dialer = dialer
         self._clock = clock
         self._randomness = randomness
@@ -75,6 +78,7 @@ class Link:
         self._preferred: str | None = None
         self._connecting = False
         self._sweeper: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
         self._sweep_at = NEVER
         self._closed = False
         self._refused: HandshakeRefused | None = None
@@ -140,8 +144,9 @@ class Link:
     async def close(self) -> None:
         """Close the connection and fail what waits."""
         self._closed = True
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        for timer in (self._sweeper, self._patience):
+            if timer is not None:
+                timer.cancel()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close("the client closes")
@@ -161,6 +166,32 @@ class Link:
         assert self._connection is not None
         pending.sent += 1
         self._connection.send(pending.payload(pending.id))
+        if self._patience is None:
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(PATIENCE_SECONDS, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        """Leave a node that owes an answer and says nothing: it may stand still.
+
+        What waits is sent again elsewhere, so that a leader which hangs costs seconds and not
+        the whole deadline.
+        """
+        self._patience = None
+        if self._closed or not any(
+            pending.sent and pending.deadline != NEVER for pending in self._pending.values()
+        ):
+            return
+        silence = self.silence
+        if silence >= PATIENCE_SECONDS:
+            self.move("")
+            silence = 0.0
+        loop = asyncio.get_running_loop()
+        self._patience = loop.call_later(PATIENCE_SECONDS - silence + 0.05, self._lose_patience)
+
+    def _learn(self, members: Sequence[str]) -> None:
+        """Take over where the members are now; those of the URL are never forgotten."""
+        if members:
+            self._addresses = list(dict.fromkeys((*members, *self._seeds)))
 
     async def _connect(self) -> None:
         try:
@@ -193,11 +224,10 @@ class Link:
             connection.close("the client closes")
             await connection.wait_lost()
             return True
+        self._learn(welcome.members)
         if welcome.leader_address and welcome.leader_address != address:
             connection.close("another node leads")
             await connection.wait_lost()
-            if welcome.leader_address not in self._addresses:
-                self._addresses.append(welcome.leader_address)
             self._preferred = welcome.leader_address
             return False
         if not welcome.leader_address:
@@ -242,6 +272,9 @@ class Link:
                 return
             if type(response) is WatchEvents:
                 self.on_events(response)
+                continue
+            if type(response) is Members and not response.id:
+                self._learn([member.address for member in response.members])
                 continue
             if type(response) is Failed and response.refusal.code in MOVES:
                 self.move(response.leader)

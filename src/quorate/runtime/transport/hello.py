@@ -52,7 +52,7 @@ class Hello(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Welcome(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
-    """Who listens. `commit_index` and `leader_address` are hints; "" means no leader known."""
+    """Who listens. The last three are hints; an empty address means that no leader is known."""
 
     version: int
     cluster_id: Natural
@@ -60,6 +60,8 @@ class Welcome(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1):
     features: Natural
     commit_index: Natural
     leader_address: str
+    members: tuple[str, ...] = ()
+    """The addresses of all members, as far as this node knows."""
 
 
 class RefusalCode(enum.IntEnum):
