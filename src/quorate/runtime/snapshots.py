@@ -22,6 +22,9 @@ from quorate.runtime.snapshot_format import SnapshotMeta, damaged, without_check
 
 __all__ = ["SnapshotMeta", "SnapshotReceiver", "SnapshotStore", "SnapshotWriter"]
 
+SYNC_BYTES = 2 * 1024 * 1024
+"""A snapshot is synced in pieces: the log's own syncs would wait behind all of it at once."""
+
 _SUFFIX = ".snap"
 _WRITING = ".writing"
 _RECEIVING = ".receiving"
@@ -38,6 +41,7 @@ class SnapshotWriter:
         with disk_errors(path):
             self._file = store.files.create(path)
         self._offset = 0
+        self._synced = 0
         self._body_bytes = 0
         self._checksum = 0
         self._append(header)
@@ -47,6 +51,10 @@ class SnapshotWriter:
         if chunk:
             self._append(snapshot_format.encode_chunk(chunk))
             self._body_bytes += len(chunk)
+            if self._offset - self._synced >= SYNC_BYTES:
+                self._synced = self._offset
+                with disk_errors(self._path):
+                    self._file.sync()
 
     def commit(self) -> SnapshotMeta:
         """Make the snapshot durable under its name; return it with size and checksum.

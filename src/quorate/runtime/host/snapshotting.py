@@ -28,7 +28,7 @@ from quorate.runtime.scope import TaskScope
 from quorate.runtime.snapshots import SnapshotMeta, SnapshotReceiver, SnapshotStore
 
 SNAPSHOT_AFTER_BYTES = 64 * 1024 * 1024
-"""The log may grow by this much, or by the size of the last snapshot if that is more."""
+"""The log may grow by this much, or by twice the last snapshot's size if that is more."""
 SNAPSHOT_AFTER_BYTES_MAX = 256 * 1024 * 1024
 """A large state does not let the log grow for ever: it has to be read at the next start."""
 SNAPSHOT_AFTER_ENTRIES = 500_000
@@ -84,7 +84,7 @@ class Snapshotting:
         core = self._group.raft.core
         since, size = (core.snapshot.index, core.snapshot.size) if core.snapshot else (0, 0)
         self._grown_bytes += len(entry.data) + ENTRY_OVERHEAD_BYTES
-        bytes_max = min(max(SNAPSHOT_AFTER_BYTES, size), SNAPSHOT_AFTER_BYTES_MAX)
+        bytes_max = min(max(SNAPSHOT_AFTER_BYTES, 2 * size), SNAPSHOT_AFTER_BYTES_MAX)
         grown = entry.index - since >= self._after_entries or self._grown_bytes >= bytes_max
         if grown and not self._taking:
             self._taking = True
