@@ -97,7 +97,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
                     self._budget = self._draw_slice()
                     break
         finally:
-            asyncio._set_running_loop(None)  # noqa: SLF001
+            asyncio._set_running_loop(None)  # noqa: SLF001  as above
             self._turn = None
         if ready:
             self._schedule_turn(self._chance.randrange(MICROSECOND, 500 * MICROSECOND))
