@@ -83,9 +83,16 @@ class Disk:
         self.arriving, self.arrived = None, b""
 
     def recover(self) -> None:
-        """Let the log begin at the newest snapshot, as a node does when it starts."""
-        if self.snapshot is not None:
-            self._begin_at_snapshot()
+        """Let the log begin at the newest snapshot, as a node does when it starts.
+
+        Entries beyond it stay only if they follow from it: the log holds its last entry, too.
+        """
+        if self.snapshot is None:
+            return
+        place = (self.snapshot.index, self.snapshot.term)
+        if place not in [self.base, *((each.index, each.term) for each in self.entries)]:
+            self.entries = []
+        self._begin_at_snapshot()
 
     def machine(self) -> list[Entry]:
         """Return what the machine of the snapshot has applied."""
