@@ -10,6 +10,8 @@ import heapq
 import random
 from collections.abc import Callable
 
+from tests.protocol.raft.safety import Safety
+
 from quorate.protocol.raft import Configuration, Entry, HardState, Raft, RaftConfig, Role
 from quorate.protocol.raft.configuration import Member, bootstrap, encode_configuration
 from quorate.protocol.raft.events import (
@@ -145,8 +147,7 @@ class Network:
         self.loss = 0.0
         self.delay = 5 * MILLISECOND
         self.cut: set[tuple[int, int]] = set()
-        self.leaders: dict[int, int] = {}
-        self.decided: dict[int, Entry] = {}
+        self.safety = Safety()
         self.reads: dict[int, tuple[int, int]] = {}
         self.ready_reads: list[tuple[int, int, int]] = []
         self.placed: dict[int, tuple[int, int]] = {}
@@ -194,7 +195,7 @@ class Network:
             max(output.deadline - self.now, 0),
             lambda: self.timer(node, life, output.deadline),
         )
-        self.check(node)
+        self.safety.observe(node.id, node.raft)
 
     def timer(self, node: Node, life: int, deadline: int) -> None:
         if node.next_timer == deadline:
@@ -251,21 +252,8 @@ class Network:
             node.step(event)
 
     def apply(self, node: Node, entry: Entry) -> None:
-        expected = node.applied[-1].index + 1 if node.applied else 1
-        assert entry.index == expected, "entries are applied in order, each once"
-        decided = self.decided.setdefault(entry.index, entry)
-        assert decided == entry, "state machine safety: one entry per index, everywhere"
+        self.safety.apply(node.applied, entry)
         node.applied.append(entry)
-
-    def check(self, node: Node) -> None:
-        raft = node.raft
-        if raft.role is Role.LEADER:
-            other = self.leaders.setdefault(raft.term, node.id)
-            assert other == node.id, "election safety: one leader a term"
-            log = raft.core.log
-            for index, entry in self.decided.items():
-                if log.base_index < index and entry.term <= raft.term:
-                    assert log.term(index) == entry.term, "leader completeness"
 
     def run(self, duration: int) -> None:
         end = self.now + duration
