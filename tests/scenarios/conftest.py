@@ -6,6 +6,4 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--rewrite", action="store_true", help="record the outputs of scenarios anew"
-    )
+    parser.addoption("--rewrite", action="store_true", help="record the outputs of scenarios anew")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tests.scenarios.verbs import Scene, ScenarioError, Words, campaign, time
+from tests.scenarios.verbs import ScenarioError, Scene, Words, campaign, time
 from tests.scenarios.words import message_name, message_words
 from tests.scenarios.world import Letter, Node
 

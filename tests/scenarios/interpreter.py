@@ -7,7 +7,7 @@ that begin with # are comments. After `quietly` a command's output is only `ok`.
 from __future__ import annotations
 
 from tests.scenarios import delivery, verbs
-from tests.scenarios.verbs import Scene, ScenarioError
+from tests.scenarios.verbs import ScenarioError, Scene
 
 RULE = "----"
 VERBS = {**verbs.VERBS, **delivery.VERBS}
