@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +34,7 @@ from quorate.simulation.world import Result, World
 
 HOUR: Final = 3600.0
 VIOLATIONS_SHOWN: Final = 5
+BATCH_PER_WORKER: Final = 16
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -148,7 +150,9 @@ def _results(seeds: Any, settings: Settings, workers: int) -> Iterator[Result]:
         return
     context = multiprocessing.get_context("forkserver")
     with context.Pool(workers, initializer=_settle_in) as pool:
-        yield from pool.imap_unordered(_run_one, tasks, chunksize=1)
+        # A pool asks for all tasks at once: where time is the limit they must not all be made.
+        while batch := list(islice(tasks, workers * BATCH_PER_WORKER)):
+            yield from pool.imap_unordered(_run_one, batch, chunksize=1)
 
 
 def _settle_in() -> None:
