@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 
 MINUTES ?= 10
 
-.PHONY: dev test soak peers verify bench lint clean
+.PHONY: dev test soak coverage peers verify bench lint clean
 
 dev: $(STAMP)
 	$(BIN)/quorate dev
@@ -35,6 +35,11 @@ lint: $(VENV)/.tested
 test: lint
 	$(BIN)/pytest -n 2 --durations=10
 
+# Every line and branch of the protocol, by its own tests and the scenarios.
+coverage: $(VENV)/.tested
+	$(BIN)/coverage run -m pytest -q tests/protocol tests/scenarios
+	$(BIN)/coverage report
+
 # Servers of other projects, for the benchmark and the tests against real peers.
 peers:
 	sh tools/peers.sh
@@ -52,4 +57,4 @@ bench: $(VENV)/.tested
 	$(BIN)/python -m benchmarks.coordination
 
 clean:
-	rm -rf $(VENV) .quorate dist build
+	rm -rf $(VENV) .quorate .coverage dist build

@@ -173,7 +173,7 @@ class World:
         node.disk.complete()
         if not node.applied or snapshot.index > node.applied[-1].index:
             node.applied = node.disk.machine()
-        self.trace.append(f"{node.number} restored its machine to {snapshot.index}")
+            self.trace.append(f"{node.number} restored its machine to {snapshot.index}")
         self.step(node, SnapshotInstalled(node.clock, chunk.sender, snapshot))
 
     def _send(self, node: Node, target: int, message: Message) -> None:

@@ -1,0 +1,102 @@
+"""What the parts of a node promise each other, where no run of a whole node comes by.
+
+A node empties its new entries with every step, installs only what lies beyond its log's base,
+and its hosts report a complete file as installed; the parts hold for more than that.
+"""
+
+from __future__ import annotations
+
+from tests.protocol.raft.network import CONFIG, member
+
+from quorate.protocol.raft import (
+    Entry,
+    EntryKind,
+    HardState,
+    Raft,
+    SnapshotIdentity,
+    bootstrap,
+)
+from quorate.protocol.raft.configuration import encode_configuration
+from quorate.protocol.raft.events import Persisted, Receive, SnapshotTaken, TimerFired
+from quorate.protocol.raft.messages import (
+    AppendRejected,
+    AppendReply,
+    CampaignKind,
+    SnapshotChunk,
+    SnapshotReply,
+    VoteReply,
+)
+from quorate.protocol.raft.sending import send_empty_append
+
+MEMBERS = bootstrap([member(1), member(2), member(3)])
+
+
+def entry(term: int, index: int) -> Entry:
+    return Entry(term, index, EntryKind.NORMAL, b"%d.%d" % (term, index))
+
+
+def node(entries: list[Entry]) -> Raft:
+    return Raft(
+        node=1,
+        at=0,
+        jitter=lambda: 0.0,
+        configuration=MEMBERS,
+        config=CONFIG,
+        hard_state=HardState(1, 0, 0),
+        entries=entries,
+    )
+
+
+def snapshot(index: int, term: int) -> SnapshotIdentity:
+    return SnapshotIdentity(index, term, 9, 0, encode_configuration(MEMBERS))
+
+
+def leader_with_a_compacted_log() -> Raft:
+    """Return a leader of term 2 whose log begins after index 4, its own first entry."""
+    raft = node([entry(1, index) for index in (1, 2, 3)])
+    raft.step(TimerFired(CONFIG.election_ns))
+    now = raft.core.now
+    raft.step(Receive(now, 2, VoteReply(2, CampaignKind.PRE_VOTE, granted=True)))
+    raft.step(Persisted(now, 1))
+    raft.step(Receive(now, 2, VoteReply(2, CampaignKind.ELECTION, granted=True)))
+    raft.step(Persisted(now, 2))
+    raft.step(Receive(now, 2, AppendReply(2, 4, 0)))
+    raft.step(SnapshotTaken(now, snapshot(4, 2), 5))
+    assert raft.ready
+    assert raft.core.log.base_index == 4
+    return raft
+
+
+def test_what_is_added_and_cut_off_in_one_step_is_not_written() -> None:
+    core = node([entry(1, 1)]).core
+    core.append([entry(1, 2), entry(1, 3)])
+    core.truncate_from(3)
+    core.append([entry(1, 3)])
+    core.truncate_from(2)
+    core.append([entry(2, 2)])
+    persist = core.finish().persist
+    assert persist is not None
+    assert persist.truncate_from == 2
+    assert persist.entries == [entry(2, 2)]
+
+
+def test_a_snapshot_at_the_base_of_the_log_leaves_the_log_alone() -> None:
+    raft = leader_with_a_compacted_log()
+    raft.core.install(snapshot(4, 2))
+    assert (raft.core.log.base_index, raft.core.log.last_index) == (4, 4)
+
+
+def test_an_empty_append_before_the_log_turns_into_a_snapshot() -> None:
+    core = leader_with_a_compacted_log().core
+    core.progress[3].next = 2
+    send_empty_append(core, 3)
+    assert core.output.send == [(3, SnapshotChunk(2, snapshot(4, 2), 0, b""))]
+
+
+def test_a_follower_that_holds_the_whole_file_is_sent_no_more_of_it() -> None:
+    raft = leader_with_a_compacted_log()
+    now = raft.core.now
+    # Node 3 has an empty log: the answer to its rejection is the snapshot.
+    assert raft.step(Receive(now, 3, AppendRejected(2, 3, 0, 0, 0))).send
+    assert raft.step(Receive(now, 3, SnapshotReply(2, 4, 6))).loads
+    assert not raft.step(Receive(now, 3, SnapshotReply(2, 4, 9))).loads
