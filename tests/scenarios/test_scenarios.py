@@ -21,7 +21,10 @@ def test_a_scenario_runs_as_recorded(path: Path, request: pytest.FixtureRequest)
     recorded = path.read_text()
     found = run(recorded)
     if request.config.getoption("--rewrite", default=False):
-        path.write_text(found)
+        # Other workers read the file meanwhile: it changes all at once.
+        fresh = path.with_suffix(".new")
+        fresh.write_text(found)
+        fresh.replace(path)
         return
     assert found == recorded
 
