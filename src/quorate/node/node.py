@@ -58,7 +58,7 @@ from quorate.runtime.transport.hello import (
 from quorate.runtime.transport.peers import LinkEvents, PeerLinks
 from quorate.runtime.transport.server import Listener, Reception
 from quorate.runtime.transport.tls import ReloadingContext
-from quorate.runtime.wal import RecoveredGroup, Wal
+from quorate.runtime.wal import GroupWrite, RecoveredGroup, Wal
 from quorate.store.limits import Limits
 
 VERSION: Final = importlib.metadata.version("quorate")
@@ -270,16 +270,20 @@ class Node:
                 snapshot.configuration,
             )
             configuration = decode_configuration(snapshot.configuration)
-        entries = [
-            each for each in (recovered.entries if recovered else ()) if each.index > base[0]
-        ]
+        recovered = recovered or RecoveredGroup(HardState(), [], (0, 0))
+        entries = recovered.continuing(*base)
+        if recovered.snapshot[0] < base[0]:
+            # The node stopped before the log was told; entries go on only where it knows.
+            log_end = recovered.entries[-1].index if recovered.entries else 0
+            cut = base[0] + 1 if not entries and log_end > base[0] else 0
+            self._wal.append([GroupWrite(GROUP, truncate_from=cut, snapshot=base)])
         raft = Raft(
             node=self._identity.node_id,
             at=self._clock.monotonic(),
             jitter=lambda: self._randomness.uniform(0.0, 1.0),
             config=self._tuning.raft,
             configuration=configuration,
-            hard_state=recovered.hard_state if recovered else HardState(),
+            hard_state=recovered.hard_state,
             base=base,
             entries=entries,
             snapshot=identity,

@@ -53,7 +53,7 @@ def salvage(files: Files, directory: str) -> Salvaged:
     if snapshot is not None:
         machine.restore(store.read_chunks(snapshot))
         index, term = snapshot.index, snapshot.term
-    entries = [entry for entry in log.entries if entry.index > index]
+    entries = log.continuing(index, term)
     _check_whole(directory, store, log, index, entries)
     committed = max(index, log.hard_state.commit)
     for entry in entries:

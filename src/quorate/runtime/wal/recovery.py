@@ -49,6 +49,20 @@ class RecoveredGroup(msgspec.Struct):
     snapshot: tuple[int, int]
     """(index, term) of the newest snapshot that the log was told of; (0, 0) is none."""
 
+    def continuing(self, index: int, term: int) -> list[Entry]:
+        """Return the entries that follow a snapshot at (index, term).
+
+        A received snapshot is on disk before the log is told of it. After a crash in between
+        the log may hold another leader's entries up to there and beyond: they do not follow.
+        Once it was told, what stands beyond the snapshot was judged or written since, whatever
+        is left of the entries below.
+        """
+        if self.snapshot[0] < index:
+            at = next((entry for entry in self.entries if entry.index == index), None)
+            if at is not None and at.term != term:
+                return []
+        return [entry for entry in self.entries if entry.index > index]
+
 
 class Recovered(msgspec.Struct):
     """A log that is ready to be appended to."""
