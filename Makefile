@@ -33,7 +33,7 @@ lint: $(VENV)/.tested
 	$(BIN)/python tools/public_types.py
 
 test: lint
-	$(BIN)/pytest -n 2 --durations=10
+	$(BIN)/pytest -n 2 --dist worksteal --durations=10
 
 # Every line and branch of the protocol, by its own tests and the scenarios.
 coverage: $(VENV)/.tested

@@ -60,7 +60,13 @@ class Soak:
         self._network = network
         self._clock = RealTime()
         self.evidence = Evidence(lambda: self._clock.now)
-        self._habits = Habits(self._clock, self.evidence, 1 << 30, int(seconds * SECOND))
+        self._habits = Habits(
+            self._clock,
+            self.evidence,
+            1 << 30,
+            int(seconds * SECOND),
+            lambda _: quorate.AsyncClient(self._cluster.url, timeout=10),
+        )
         self._seconds = seconds
         self.faults: dict[str, int] = {}
 

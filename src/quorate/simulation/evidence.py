@@ -102,6 +102,8 @@ class HoldLog(msgspec.Struct):
     client: str
     lock: str
     token: int
+    key: bytes
+    """The key that stood for the holder."""
     accesses: list[int]
 
 
@@ -116,6 +118,11 @@ class LeaseLog(msgspec.Struct):
     key_put: int = 0
     """The revision at which the key was attached."""
     revoked: bool = False
+    """Somebody asked for its end, and may have got it."""
+    tried_until: int = 0
+    """When the last renewal, successful or not, was over."""
+    renewals: list[tuple[int, str]] = []
+    """Every successful renewal: when it was sent, and by whom."""
 
 
 class Evidence:

@@ -45,6 +45,8 @@ class FaultKind(enum.StrEnum):
     COMPACT = "compaction"
     REPLACE = "member replaced"
     CLIENT_KILL = "client killed"
+    CLIENT_PAUSE = "client paused"
+    CLIENT_CUT = "client cut off"
 
 
 LASTING: Final = frozenset(
@@ -64,6 +66,8 @@ LASTING: Final = frozenset(
         FaultKind.FULL_DISK,
         FaultKind.KILL,
         FaultKind.POWER,
+        FaultKind.CLIENT_PAUSE,
+        FaultKind.CLIENT_CUT,
     )
 )
 RARE: Final = frozenset(

@@ -7,7 +7,7 @@ from typing import Final
 from quorate.recipes.leases import MARGIN
 from quorate.simulation.checkers.leases import check_leases
 from quorate.simulation.checkers.linearizability import check_linearizability
-from quorate.simulation.checkers.locks import check_locks
+from quorate.simulation.checkers.locks import check_holders, check_locks
 from quorate.simulation.checkers.watches import check_watches
 from quorate.simulation.checkers.writes import check_writes
 from quorate.simulation.evidence import Evidence
@@ -28,6 +28,7 @@ def judge(evidence: Evidence, plan: Plan, now: int, last_election: int) -> None:
         "linearizability": check_linearizability(evidence.operations).violations,
         "watches": check_watches(evidence.watches, evidence.changes),
         "lock exclusion": check_locks(evidence.holds),
+        "lock trust": check_holders(evidence.holds, evidence.changes),
         "leases": check_leases(
             evidence.leases,
             evidence.changes,

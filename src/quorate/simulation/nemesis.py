@@ -57,6 +57,8 @@ class Nemesis:
             FaultKind.COMPACT: lambda fault, _: world.operator.compact(fault.strength),
             FaultKind.REPLACE: self._replace,
             FaultKind.CLIENT_KILL: lambda fault, _: world.kill_client(fault.target),
+            FaultKind.CLIENT_PAUSE: self._pause_client,
+            FaultKind.CLIENT_CUT: self._cut_client,
         }
 
     def arm(self, faults: tuple[Fault, ...]) -> None:
@@ -109,11 +111,18 @@ class Nemesis:
             pairs = [(target, source) for source, target in pairs]
         self._cut(pairs, fault)
 
-    def _isolate(self, fault: Fault, _: Random) -> None:
+    def _isolate(self, fault: Fault, chance: Random) -> None:
+        """Cut the leader off, with those clients that happen to be on its side."""
         leader = self._world.leader()
-        if leader is not None:
-            others = [name for name in self._names() if name != leader.name]
-            self._cut([*_across([leader.name], others), *_across(others, [leader.name])], fault)
+        if leader is None:
+            return
+        side = [leader.name]
+        rest = [name for name in self._names() if name != leader.name]
+        for name in (*self._world.client_names(), "operator"):
+            chosen = chance.choice((side, rest, None))
+            if chosen is not None:
+                chosen.append(name)
+        self._cut([*_across(side, rest), *_across(rest, side)], fault)
 
     def _partial(self, fault: Fault, chance: Random) -> None:
         names = self._names()
@@ -229,6 +238,14 @@ class Nemesis:
         machine = self._machine(fault)
         if machine is not None and machine.process is not None:
             machine.process.clock.wall_offset_ns += chance.randrange(-3600, 3600) * SECOND
+
+    def _pause_client(self, fault: Fault, _: Random) -> None:
+        name = self._world.client(fault.target)
+        self._world.clients[name].loop.pause(fault.lasting)
+
+    def _cut_client(self, fault: Fault, _: Random) -> None:
+        name, nodes = [self._world.client(fault.target)], self._names()
+        self._cut([*_across(name, nodes), *_across(nodes, name)], fault)
 
     def _replace(self, fault: Fault, _: Random) -> None:
         machine = self._machine(fault)

@@ -119,7 +119,7 @@ class Machine:
 
     def _assembled(self, group: Group, machine: KeyValueMachine) -> None:
         self.group = group
-        self._observer.attach(self.name, group, machine)
+        self._observer.attach(self.name, group, machine, damaged=self.damaged)
 
     def _stopped(self, process: Process, error: BaseException) -> None:
         self.note(f"{self.name} stops: {type(error).__name__}: {str(error)[:160]}")

@@ -86,7 +86,7 @@ def _tuning(chance: Random) -> Tuning:
 def _limits(chance: Random) -> Limits:
     return Limits(
         session_window=chance.choice((16, 4096)),
-        session_ttl=chance.choice((20.0, 60.0)),
+        session_ttl=chance.choice((2.0, 20.0, 60.0)),
         history_seconds=chance.choice((2.0, 5.0, 300.0)),
         page_items=chance.choice((3, 10_000)),
         outcome_bytes_kept=chance.choice((40, 1024)),

@@ -52,11 +52,20 @@ class Habits:
     """Everything that a client's habits need of the world."""
 
     def __init__(
-        self, scheduler: Scheduler, evidence: Evidence, operations_max: int, until: int
+        self,
+        scheduler: Scheduler,
+        evidence: Evidence,
+        operations_max: int,
+        until: int,
+        connect: Callable[[str], AsyncClient],
     ) -> None:
+        self.connect = connect
+        """Opens one more connection for the client of this name."""
         self.scheduler = scheduler
         self.evidence = evidence
         self.until = until
+        self.shared: list[LeaseLog] = []
+        """Leases that others may renew and revoke too."""
         self._left = operations_max
         self._values = 0
 
@@ -166,9 +175,9 @@ async def locker(habits: Habits, client: AsyncClient, name: str, chance: Random)
         try:
             async with asyncio.timeout(chance.choice((0.3, 3.0, 20.0))):
                 async with client.lock(lock_name, ttl=chance.choice((1.5, 3.0))) as held:
-                    hold = HoldLog(name, lock_name, held.token, [])
+                    hold = HoldLog(name, lock_name, held.token, held.key, [])
                     habits.evidence.holds.append(hold)
-                    for _ in range(chance.randrange(1, 4)):
+                    for _ in range(chance.choice((1, 2, 3, 30))):
                         held.check()
                         hold.accesses.append(habits.scheduler.now)
                         await asyncio.sleep(chance.expovariate(5.0))
@@ -188,17 +197,60 @@ async def leaseholder(habits: Habits, client: AsyncClient, name: str, chance: Ra
             grant = await client.kv.grant(chance.choice((1.0, 2.0, 3.0)))
             log = LeaseLog(grant.id, key, int(grant.ttl * SECOND), sent)
             log.key_put = await client.kv.put(key, habits.value(), lease=grant.id)
-            habits.evidence.leases.append(log)
-            for _ in range(chance.randrange(4)):
-                await asyncio.sleep(grant.ttl * chance.uniform(0.1, 0.5))
-                sent = habits.scheduler.now
-                await client.kv.keep_alive(grant.id)
-                log.proven_from = sent
-            if chance.random() < 0.2:
-                log.revoked = True
-                await client.kv.revoke(grant.id)
         except QuorateError:
             continue
+        habits.evidence.leases.append(log)
+        habits.shared.append(log)
+        for _ in range(chance.randrange(8)):
+            await asyncio.sleep(grant.ttl * chance.uniform(0.1, 0.5))
+            if not await _renew(habits, client, name, log):
+                break
+        if chance.random() < 0.2:
+            await _revoke(client, log)
+
+
+async def _renew(habits: Habits, client: AsyncClient, name: str, log: LeaseLog) -> bool:
+    """Renew a lease once; tell whether that is known to have gone well."""
+    sent = habits.scheduler.now
+    try:
+        await client.kv.keep_alive(log.lease)
+    except QuorateError:
+        return False
+    else:
+        log.proven_from = max(log.proven_from, sent)
+        log.renewals.append((sent, name))
+        return True
+    finally:
+        log.tried_until = habits.scheduler.now
+
+
+async def _revoke(client: AsyncClient, log: LeaseLog) -> None:
+    log.revoked = True
+    with suppress(QuorateError):
+        await client.kv.revoke(log.lease)
+
+
+async def renewer(habits: Habits, client: AsyncClient, name: str, chance: Random) -> None:
+    """Renew the newest of the others' leases, so long as they let it."""
+    while habits.go_on():
+        await asyncio.sleep(chance.expovariate(5.0))
+        if habits.shared:
+            await _renew(habits, client, name, habits.shared[-1])
+
+
+async def visitor(habits: Habits, _client: AsyncClient, name: str, chance: Random) -> None:
+    """Do one thing with a connection of its own, then leave, as a command of a shell does.
+
+    It meets the newest leader, while others still talk to the one before.
+    """
+    while habits.go_on():
+        await asyncio.sleep(chance.expovariate(3.0))
+        async with habits.connect(name) as fresh:
+            keys = _Register(habits, fresh, name)
+            if habits.shared and chance.random() < 0.2:
+                await _revoke(fresh, habits.shared[-1])
+            else:
+                await chance.choice((keys.put, keys.get))(chance.choice(KEYS))
 
 
 async def watcher(habits: Habits, client: AsyncClient, name: str, chance: Random) -> None:
@@ -243,6 +295,8 @@ HABITS: Final[tuple[Habit, ...]] = (
     locker,
     locker,
     leaseholder,
+    renewer,
+    visitor,
     watcher,
 )
 """One client each."""

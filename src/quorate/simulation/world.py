@@ -81,7 +81,11 @@ class World:
         self.operator = Operator(self)
         self.nemesis = Nemesis(self)
         self.habits = Habits(
-            self.scheduler, self.evidence, plan.operations_max, plan.duration - SECOND
+            self.scheduler,
+            self.evidence,
+            plan.operations_max,
+            plan.duration - SECOND,
+            lambda name: AsyncClient(self._url(), ports=self.clients[name].ports),
         )
         self.clients: dict[str, Process] = {}
         self._client_lives: dict[str, int] = {}
@@ -112,7 +116,7 @@ class World:
             wall_seconds=time.perf_counter() - begin,
             steps=self.scheduler.steps,
             operations=len(self.evidence.operations),
-            elections=self.observer.elections,
+            elections=self.observer.agreement.elections,
             faults={kind.value: count for kind, count in self.nemesis.struck.items()},
         )
 
@@ -132,7 +136,9 @@ class World:
         if not self.evidence.violations:
             self._converge()
         if not self.evidence.violations:
-            judge(self.evidence, self.plan, self.scheduler.now, self.observer.last_election)
+            judge(
+                self.evidence, self.plan, self.scheduler.now, self.observer.agreement.last_election
+            )
 
     def _run_until(self, when: int, stop: Callable[[], bool] = lambda: False) -> None:
         violations = self.evidence.violations
@@ -300,10 +306,14 @@ class World:
         self.machines[name] = machine
         return machine
 
+    def client(self, number: int) -> str:
+        """The host of the client that a fault falls on."""
+        names = list(self.clients)
+        return names[number % len(names)]
+
     def kill_client(self, number: int) -> None:
         """A client's process dies; another takes its place a moment later."""
-        names = list(self.clients)
-        name = names[number % len(names)]
+        name = self.client(number)
         process = self.clients[name]
         if process.alive:
             self.note(f"client {name} is killed")

@@ -211,17 +211,24 @@ def test_previous_values_that_are_right_are_accepted() -> None:
 
 
 def test_holders_in_the_order_of_their_tokens_are_accepted() -> None:
-    holds = [HoldLog("a", "l", 3, [1, 2]), HoldLog("b", "l", 7, [3]), HoldLog("c", "m", 5, [2])]
+    holds = [
+        HoldLog("a", "l", 3, b"l/a", [1, 2]),
+        HoldLog("b", "l", 7, b"l/b", [3]),
+        HoldLog("c", "m", 5, b"m/c", [2]),
+    ]
     assert not check_locks(holds)
 
 
 def test_a_holder_that_goes_on_after_the_next_one_is_found() -> None:
-    found = check_locks([HoldLog("a", "l", 3, [1, 5]), HoldLog("b", "l", 7, [3])])
+    found = check_locks([HoldLog("a", "l", 3, b"l/a", [1, 5]), HoldLog("b", "l", 7, b"l/b", [3])])
     assert "with token 3" in found[0]
 
 
 def test_a_token_that_was_given_twice_is_found() -> None:
-    assert "one token" in check_locks([HoldLog("a", "l", 3, [1]), HoldLog("b", "l", 3, [2])])[0]
+    assert (
+        "one token"
+        in check_locks([HoldLog("a", "l", 3, b"l/a", [1]), HoldLog("b", "l", 3, b"l/b", [2])])[0]
+    )
 
 
 def leases(ended: float | None, *, revoked: bool = False, run: float = 60) -> list[str]:

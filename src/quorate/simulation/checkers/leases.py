@@ -29,7 +29,8 @@ def check_leases(  # noqa: PLR0913  every bound is named by the caller
     `margin` is the part of the ttl that clients give away, `drift` how much faster or slower
     than true time a clock may run (both fractions). A key must be gone `late_ns` after the
     ttl as the slowest clock counts it, or after `quiet_from` (ns) if that is later; a run
-    that ended by then, at `end_ns`, does not tell. What a lease's key becomes when it is
+    that ended by then, at `end_ns`, does not tell. A lease that has ended is not
+    renewed. What a lease's key becomes when it is
     written without that lease is not the lease's affair.
     """
     truth = Truth(changes)
@@ -37,7 +38,8 @@ def check_leases(  # noqa: PLR0913  every bound is named by the caller
     def check(lease: LeaseLog) -> Iterator[str]:
         slowest = lease.ttl_ns / (1.0 - drift)
         trusted_until = lease.proven_from + int(slowest * (1.0 - margin))
-        due = max(lease.proven_from + int(slowest), quiet_from) + late_ns
+        last = max(lease.proven_from, lease.tried_until)
+        due = max(last + int(slowest), quiet_from) + late_ns
         return _check(lease, truth, trusted_until, due if due < end_ns else None)
 
     return first_few(chain.from_iterable(check(lease) for lease in leases if lease.key_put))
@@ -58,6 +60,12 @@ def _check(lease: LeaseLog, truth: Truth, trusted_until: int, due: int | None) -
             f"{seconds(lease.proven_from)} for {seconds(lease.ttl_ns)}, its client could "
             f"trust it until {seconds(trusted_until)}"
         )
+    for sent, client in lease.renewals:
+        if end is not None and end.at < sent:
+            yield (
+                f"{name} was renewed by {client} at {seconds(sent)}, but had ended at "
+                f"{seconds(end.at)} with revision {end.revision}"
+            )
     if due is not None and (end is None or end.at > due):
         until = "is still there" if end is None else f"was there until {seconds(end.at)}"
         yield (

@@ -1,7 +1,7 @@
 """Whether a resource that checks nothing was still used in the order of the locks' tokens.
 
-Law: of two accesses under one lock name, the later one never has the smaller token. At the
-very same moment, none is the later.
+Laws: of two accesses under one lock name, the later one never has the smaller token. At the
+very same moment, none is the later. A holder that trusts its lock has its key in the cluster.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from quorate.simulation.checkers.sentences import first_few, seconds
-from quorate.simulation.evidence import HoldLog
+from quorate.simulation.checkers.truth import Truth
+from quorate.simulation.evidence import Change, HoldLog
 
 
 def check_locks(holds: Sequence[HoldLog]) -> list[str]:
@@ -23,6 +24,12 @@ def check_locks(holds: Sequence[HoldLog]) -> list[str]:
             chain(_check_tokens(of_lock), _check_accesses(of_lock)) for of_lock in locks.values()
         )
     )
+
+
+def check_holders(holds: Sequence[HoldLog], changes: Sequence[Change]) -> list[str]:
+    """Check that no holder used the resource after the key that stands for it was gone."""
+    truth = Truth(changes)
+    return first_few(chain.from_iterable(_check_key(hold, truth) for hold in holds))
 
 
 def _check_tokens(holds: Sequence[HoldLog]) -> Iterator[str]:
@@ -55,3 +62,20 @@ def _check_accesses(holds: Sequence[HoldLog]) -> Iterator[str]:
                 f"{hold.lock}: {hold.client} used it with token {token} at {seconds(at)}, "
                 f"after {newest.client} had with token {newest.token} at {seconds(newest_at)}"
             )
+
+
+def _check_key(hold: HoldLog, truth: Truth) -> Iterator[str]:
+    """The key goes when its lease ends: by then the holder must have known."""
+    placed = truth.written(hold.key, hold.token)
+    if placed is None or not placed.kv.version:
+        yield f"{hold.lock}: {hold.client} holds it by a key that nobody wrote, {hold.token}"
+        return
+    gone = next((each for each in truth.of(hold.key) if each.revision > hold.token), None)
+    if gone is None:
+        return
+    late = [at for at in hold.accesses if at > gone.at]
+    if late:
+        yield (
+            f"{hold.lock}: {hold.client} used it with token {hold.token} at {seconds(late[-1])}, "
+            f"but its key went at {seconds(gone.at)}"
+        )
