@@ -319,9 +319,23 @@ MUTANTS = (
     Mutant(
         "a cancelled waiter stays in the queue",
         "recipes/lock.py",
-        "            await self._store.delete(key)\n",
-        "            await self._store.get(key)\n",
+        "            await self._store.delete(key)\n        except",
+        "            await self._store.get(key)\n        except",
         "compaction",
+    ),
+    Mutant(
+        "a waiter's removal overtakes its creation",
+        "recipes/lock.py",
+        "            if self._queueing is not None:\n",
+        "            if self._queueing is None:\n",
+        "isolated leader,pause,partition,kill -9",
+    ),
+    Mutant(
+        "a release that failed is not tried again",
+        "recipes/lock.py",
+        "            while not await self._deleted(key) and lease.proven:\n",
+        "            if not await self._deleted(key):\n",
+        "isolated leader,pause,partition,kill -9",
     ),
     Mutant(
         "a compaction drops what is alive",

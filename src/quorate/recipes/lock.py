@@ -11,6 +11,7 @@ Tasks of one client share its lease, hence its key: they take turns among themse
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from types import TracebackType
 from typing import Final, NamedTuple
 
@@ -24,11 +25,12 @@ from quorate.errors import (
     LockTimeout,
     QuorateError,
 )
-from quorate.recipes.leases import LeaseKeeper, SharedLease
+from quorate.recipes.leases import RETRY_SECONDS, LeaseKeeper, SharedLease
 from quorate.runtime.scope import TaskScope
 from quorate.store.compare import create_revision
 from quorate.store.port import Store
 from quorate.store.types import (
+    CommitResult,
     Content,
     Delete,
     Direction,
@@ -154,6 +156,8 @@ class Lock:
         self._prefix = name.encode() + b"/"
         self._ttl = ttl
         self._held: HeldLock | None = None
+        self._lease: SharedLease | None = None
+        self._queueing: asyncio.Task[CommitResult | QuorateError] | None = None
         self._owner: asyncio.Task[object] | None = None
         self._guard: asyncio.Task[None] | None = None
         self._cancelled_body = False
@@ -199,27 +203,34 @@ class Lock:
                 await self._withdraw(key, place.token)
             except (LeaseNotFound, LockLost):
                 lease.lost.set()
-                self._give_up(key)
+                self._give_up(key, lease)
             except BaseException:
-                self._give_up(key)
+                self._give_up(key, lease)
                 raise
             else:
                 self._turns.exit(key)
                 return None
 
     async def release(self) -> None:
-        """Give the lock back; only one's own, and only once."""
+        """Give the lock back; only one's own, and only once.
+
+        What it raises says that it is not known to be free yet; it becomes so in the
+        background, or with the end of its lease.
+        """
         held, self._held = self._held, None
-        if held is None:
+        lease, self._lease = self._lease, None
+        if held is None or lease is None:
             raise LockNotHeld(f"the lock {self._name!r} is not held by this object")
         if held.lost:
             # Nobody may be there to answer; the lease's end releases the lock anyhow.
-            self._give_up(held.key)
+            self._give_up(held.key, lease)
             return
         try:
             await self._withdraw(held.key, held.token)
-        finally:
-            self._turns.exit(held.key)
+        except BaseException:
+            self._give_up(held.key, lease)
+            raise
+        self._turns.exit(held.key)
 
     async def __aenter__(self) -> HeldLock:
         held = await self.acquire()
@@ -269,7 +280,7 @@ class Lock:
             try:
                 held = await self._acquire_with(key, lease)
             except BaseException:
-                self._give_up(key)
+                self._give_up(key, lease)
                 raise
             if held is not None:
                 return held
@@ -296,17 +307,21 @@ class Lock:
         return self._prefix + b"%x" % lease.id
 
     def _hold(self, key: bytes, token: int, lease: SharedLease) -> HeldLock:
+        self._lease = lease
         self._held = HeldLock(self._name, key, token, lease)
         return self._held
 
     async def _queue(self, key: bytes, lease: SharedLease) -> Place:
         """Create the waiter's key; return its place in the queue."""
-        newest = self._newest(0)
-        result = await self._store.commit(
+        commit = self._store.commit(
             when=[create_revision(key) == 0],
-            then=[Put(key, b"", lease.id), newest],
+            then=[Put(key, b"", lease.id), self._newest(0)],
             otherwise=[Get(key)],
         )
+        self._queueing = self._scope.spawn(_settled(commit), name="lock-queue")
+        result = await asyncio.shield(self._queueing)
+        if isinstance(result, QuorateError):
+            raise result
         own = result.results[0]
         if isinstance(own, KeyValue):
             return await self._look(key, own.create_revision, result.revision)
@@ -358,21 +373,40 @@ class Lock:
         """Delete one's own key, and never another's that has the same name by now."""
         await self._store.commit(when=[create_revision(key) == revision], then=[Delete(key)])
 
-    def _give_up(self, key: bytes) -> None:
+    def _give_up(self, key: bytes, lease: SharedLease) -> None:
         """Remove one's own waiter while the caller's own cancellation goes on.
 
         The turn ends only after that, so that the next task does not find the old key.
         """
-        self._scope.spawn(self._forget(key), name="lock-withdraw")
+        self._scope.spawn(self._forget(key, lease), name="lock-withdraw")
 
-    async def _forget(self, key: bytes) -> None:
+    async def _forget(self, key: bytes, lease: SharedLease) -> None:
+        """Delete one's own key for certain: as long as the lease lives, nothing else does.
+
+        A delete that is made while the key's creation is under way may be done before it.
+        """
+        try:
+            if self._queueing is not None:
+                await asyncio.shield(self._queueing)
+            while not await self._deleted(key) and lease.proven:
+                await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            self._turns.exit(key)
+
+    async def _deleted(self, key: bytes) -> bool:
         try:
             await self._store.delete(key)
         except QuorateError:
-            # The lease ends the waiter where the cluster can't be asked.
-            return
-        finally:
-            self._turns.exit(key)
+            return False
+        return True
+
+
+async def _settled(commit: Awaitable[CommitResult]) -> CommitResult | QuorateError:
+    """Wait for the outcome, which is for whoever still wants to know it."""
+    try:
+        return await commit
+    except QuorateError as error:
+        return error
 
 
 def _place(found: RangeResult, key: bytes, token: int) -> Place:
