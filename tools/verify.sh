@@ -23,6 +23,7 @@ $(printf '%-10s %5s s of %5s s' "$name" "$used" $((budget * 60)))"
 report=
 part lint 3 make --no-print-directory lint
 part tests 15 .venv/bin/pytest -n 2 --dist worksteal --durations=10
-part soak 40 .venv/bin/pytest -m soak --durations=10
-part floors 22 make --no-print-directory bench
+part coverage 3 make --no-print-directory coverage
+part soak 38 .venv/bin/pytest -m soak --durations=10
+part floors 21 make --no-print-directory bench
 echo "== all parts passed:$report"

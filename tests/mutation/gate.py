@@ -14,14 +14,17 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.mutation.mutants import MUTANTS, Mutant
 
 KILLED_MIN = 0.95
-SEEDS_MAX = 400
-SECONDS_MAX = 45.0
+LOOK_SECONDS = 12.0
+SLICE_SECONDS = 60.0
+OVERHEAD_SECONDS = 2.0
+"""What a process needs to start, and to repeat a seed without the mutant."""
 TABLE = Path(__file__).parents[2] / "docs" / "internals" / "mutation-gate.md"
 
 
@@ -35,13 +38,14 @@ class Verdict(NamedTuple):
     checker: str
 
 
-def try_seeds(mutant: Mutant, seconds: float) -> Verdict:
+def try_seeds(mutant: Mutant, seconds: float, first: int = 0) -> Verdict:
     """Run seeds on the mutant, in a process of its own, until a checker fires."""
     begin = time.monotonic()
-    index = MUTANTS.index(mutant)
+    index = str(MUTANTS.index(mutant))
+    command = [sys.executable, "-m", "tests.mutation.run", "--mutant", index]
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "tests.mutation.run", "--mutant", str(index), str(seconds)],
+            [*command, str(seconds), str(first)],
             capture_output=True,
             text=True,
             timeout=seconds + 60,
@@ -49,15 +53,15 @@ def try_seeds(mutant: Mutant, seconds: float) -> Verdict:
         )
         found = json.loads(done.stdout.splitlines()[-1])
     except (subprocess.TimeoutExpired, IndexError, ValueError):
-        found = {"seed": -1, "seeds": 0, "checker": "none: the run did not end"}
+        found = {"seed": -1, "seeds": first, "checker": "none: the run did not end"}
     return Verdict(
         mutant, found["seed"], found["seeds"], time.monotonic() - begin, found["checker"]
     )
 
 
-def judge(mutant: Mutant, seconds: float) -> Verdict:
+def judge(mutant: Mutant, seconds: float, first: int = 0) -> Verdict:
     """Return the verdict; a seed that breaks the unmutated product too kills nothing."""
-    verdict = try_seeds(mutant, seconds)
+    verdict = try_seeds(mutant, seconds, first)
     if verdict.seed < 0:
         return verdict
     index = str(MUTANTS.index(mutant))
@@ -72,11 +76,31 @@ def judge(mutant: Mutant, seconds: float) -> Verdict:
 
 
 def judge_all(mutants: Sequence[Mutant], minutes: float) -> Iterator[Verdict]:
-    """Judge mutants on all cores; what is left of the time is shared by those to come."""
+    """Judge mutants on all cores: a short look at each, then the rest of the time for the hard.
+
+    A hard one goes on where its short look ended.
+    """
     workers = os.cpu_count() or 1
-    seconds = min(SECONDS_MAX, 60.0 * minutes * workers / len(mutants))
+    until = time.monotonic() + 60.0 * minutes
     with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(lambda mutant: judge(mutant, seconds), mutants)
+        hard = []
+        for verdict in pool.map(lambda mutant: judge(mutant, LOOK_SECONDS), mutants):
+            if verdict.seed < 0:
+                hard.append(verdict)
+            else:
+                yield verdict
+        while hard and time.monotonic() < until:
+            seconds = (until - time.monotonic()) * workers / len(hard) - OVERHEAD_SECONDS
+            slice_ = max(LOOK_SECONDS, min(SLICE_SECONDS, seconds))
+            tried = list(pool.map(_go_on, hard, repeat(slice_)))
+            yield from (verdict for verdict in tried if verdict.seed >= 0)
+            hard = [verdict for verdict in tried if verdict.seed < 0]
+        yield from hard
+
+
+def _go_on(last: Verdict, seconds: float) -> Verdict:
+    verdict = judge(last.mutant, seconds, last.seeds)
+    return verdict._replace(seconds=last.seconds + verdict.seconds)
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
@@ -102,6 +126,7 @@ def main(arguments: Sequence[str]) -> int:
         verdicts.append(verdict)
         state = "killed" if verdict.seed >= 0 else "SURVIVED"
         print(f"{state:9} {verdict.mutant.name} ({verdict.checker})", file=sys.stderr, flush=True)
+    verdicts.sort(key=lambda verdict: MUTANTS.index(verdict.mutant))
     killed = sum(verdict.seed >= 0 for verdict in verdicts)
     summary = (
         f"{killed} of {len(verdicts)} mutants killed in {time.monotonic() - begin:.0f} s "

@@ -181,13 +181,6 @@ MUTANTS = (
         "bit rot,misdirected write,power cut",
     ),
     Mutant(
-        "a recovered log keeps what stands behind its end",
-        "runtime/wal/recovery.py",
-        "    _zero_behind(last, last.end)\n",
-        "    _zero_behind(last, last.size)\n",
-        CRASHES,
-    ),
-    Mutant(
         "the hard state is forgotten",
         "runtime/wal/marks.py",
         "        if write.hard_state is not None:\n",
@@ -333,8 +326,8 @@ MUTANTS = (
     Mutant(
         "a release that failed is not tried again",
         "recipes/lock.py",
-        "            while not await self._deleted(key) and lease.proven:\n",
-        "            if not await self._deleted(key):\n",
+        "                if await self._deleted(key) or not lease.proven:\n",
+        "                if await self._deleted(key) or lease.proven:\n",
         "isolated leader,pause,partition,kill -9",
     ),
     Mutant(
@@ -351,13 +344,13 @@ MUTANTS = (
         "engines/cluster/writes.py",
         "        if pending.sent <= 1:\n",
         "        if pending.sent:\n",
-        "isolated leader,partition,pause,kill -9",
+        "client cut off",
     ),
     Mutant(
         "a snapshot is installed over a newer state",
         "runtime/host/snapshotting.py",
         "        if store.snapshot.index > group.applied_index:\n",
         "        if store.snapshot.index:\n",
-        "member replaced,overtaking messages,repeated messages,kill -9",
+        "slow disk,isolated leader,pause,kill -9,leadership transfer",
     ),
 )

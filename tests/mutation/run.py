@@ -26,7 +26,7 @@ def run(seed: int, faults: str) -> Any:
 
 def main(arguments: list[str]) -> int:
     """Run seeds until one breaks a promise, or one seed on the clean product."""
-    mode, index, number = arguments
+    mode, index, number, *rest = arguments
     mutant = MUTANTS[int(index)]
     if mode == "--mutant":
         hook.install(mutant)
@@ -37,8 +37,8 @@ def main(arguments: list[str]) -> int:
     if mode == "--clean":
         return int(bool(run(int(number), mutant.faults).violations))
     deadline = time.monotonic() + float(number)
-    seed = 0
-    found = {"seed": -1, "seeds": 0, "checker": "none"}
+    seed = int(rest[0]) if rest else 0
+    found = {"seed": -1, "seeds": seed, "checker": "none"}
     while time.monotonic() < deadline:
         result = run(seed, mutant.faults)
         found["seeds"] = seed + 1

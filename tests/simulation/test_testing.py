@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,18 @@ import pytest
 import quorate
 from quorate.testing import FaultKind, SimulationFailed, simulate
 
-ROOT = Path(__file__).parents[2]
+SUITE = """
+import quorate
+
+
+async def greet(client: quorate.AsyncClient) -> None:
+    await client.kv.put("greeting", "hello")
+
+
+def test_it_greets(quorate_simulation):
+    results = quorate_simulation(greet, seconds=12)
+    assert [result.seed for result in results] == [4, 5]
+"""
 
 
 def test_a_counter_under_the_lock_stays_exact_whatever_happens() -> None:
@@ -59,3 +72,19 @@ def test_the_real_world_is_out_of_reach() -> None:
 
     with pytest.raises(SimulationFailed, match="NotImplementedError"):
         simulate(dials, seeds=[1], faults=())
+
+
+def test_the_fixture_runs_the_seeds_that_were_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["quorate.testing.plugin"]\n')
+    (tmp_path / "test_greeting.py").write_text(SUITE)
+
+    def suite(seeds: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pytest", "-q", "--quorate-seeds", seeds, str(tmp_path)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    done = suite("4-5")
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+    refused = suite("few")
+    assert "--quorate-seeds few: give a number" in refused.stdout
+    assert refused.returncode

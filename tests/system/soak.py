@@ -1,7 +1,8 @@
 """Real nodes, real clients, real faults, judged by the simulator's checkers.
 
 `python -m tests.system.soak --minutes 10`, or `make soak MINUTES=10`. Nodes live in network
-namespaces where that is possible (root and iproute2); there links are cut too. The clients
+namespaces where that is possible (root and iproute2), where links are cut too, and on small
+disks of their own where something may be mounted, which are filled up. The clients
 have the habits of the simulated ones, and their history goes to the same checkers.
 """
 
@@ -18,6 +19,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from random import Random
 
+from tests.system import small_disks
 from tests.system.namespaces import Network, cluster_in, inside, unavailable
 from tests.system.workloads import same_state
 
@@ -32,6 +34,7 @@ from quorate.simulation.scheduler import Scheduler
 from quorate.simulation.workload import HABITS, PREFIX, Habits, leaseholder
 
 NODES = 3
+DISK = "256m"
 CALM_SECONDS = 10.0
 SECOND = 1_000_000_000
 
@@ -55,8 +58,15 @@ class RealTime(Scheduler):
 class Soak:
     """One run on a cluster of real processes."""
 
-    def __init__(self, cluster: LocalCluster, network: Network | None, seconds: float) -> None:
+    def __init__(
+        self, cluster: LocalCluster, network: Network | None, seconds: float, *, small: bool
+    ) -> None:
         self._cluster = cluster
+        self._kinds = ["kill", "pause", "kill all"]
+        if network is not None:
+            self._kinds.append("cut")
+        if small:
+            self._kinds.append("full disk")
         self._network = network
         self._clock = RealTime()
         self.evidence = Evidence(lambda: self._clock.now)
@@ -99,9 +109,7 @@ class Soak:
         while time.monotonic() < until:
             await asyncio.sleep(chance.uniform(0.5, 3.0))
             node = chance.choice(self._cluster.nodes)
-            fault = chance.choice(("kill", "pause", "cut", "kill all"))
-            if fault == "cut" and self._network is None:
-                fault = "pause"
+            fault = chance.choice(self._kinds)
             if fault == "kill all" and chance.random() < 0.8:
                 fault = "kill"
             self.faults[fault] = self.faults.get(fault, 0) + 1
@@ -120,6 +128,10 @@ class Soak:
             node.process.send_signal(signal.SIGSTOP)
             await asyncio.sleep(lasting)
             node.process.send_signal(signal.SIGCONT)
+        elif fault == "full disk":
+            small_disks.fill(node.directory)
+            await asyncio.sleep(lasting)
+            small_disks.empty(node.directory)
         else:
             struck = self._cluster.nodes if fault == "kill all" else [node]
             for each in struck:
@@ -184,10 +196,15 @@ def soak(directory: Path, seconds: float, seed: int) -> tuple[list[str], Soak]:
             stack.callback(network.close)
             cluster = cluster_in(network, directory / "cluster")
             stack.enter_context(inside(network.hub))
+        small = small_disks.mountable()
         for node in cluster.nodes:
+            if small:
+                node.directory.mkdir(parents=True)
+                small_disks.mount(node.directory, f"size={DISK},mode=0700")
+                stack.callback(small_disks.unmount, node.directory)
             stack.callback(node.kill)
         cluster.start()
-        run = Soak(cluster, network, seconds)
+        run = Soak(cluster, network, seconds, small=small)
         return asyncio.run(run.run(seed)), run
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.system.small_disks import mount, mountable, unmount
 from tests.system.workloads import lead, same_state, stale, until
 
 import quorate
@@ -18,20 +17,12 @@ from quorate.errors import DiskFull
 
 pytestmark = [
     pytest.mark.system,
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system"),
-    pytest.mark.skipif(
-        shutil.which("mount") is None, reason="there is no mount: apt install mount"
-    ),
+    pytest.mark.skipif(not mountable(), reason="only root may mount, with apt's mount"),
 ]
 LARGE = "x" * 512 * 1024
 SMALL_DISK = "38m"
 """Room for a segment of the log and the reserve, not for a second segment."""
 LARGER_DISK = "600m"
-
-
-def mount(directory: Path, options: str) -> None:
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)]
-    subprocess.run(command, check=True, capture_output=True)
 
 
 def make_room(node: LocalNode) -> None:
@@ -63,7 +54,7 @@ def on_small_disk(tmp_path: Path) -> Iterator[Make]:
     for cluster in made:
         for node in cluster.nodes:
             node.kill()
-        subprocess.run(["umount", "--lazy", str(cluster.nodes[0].directory)], check=True)
+        unmount(cluster.nodes[0].directory)
 
 
 async def healthy(node: LocalNode) -> bool:

@@ -388,7 +388,9 @@ class Lock:
         try:
             if self._queueing is not None:
                 await asyncio.shield(self._queueing)
-            while not await self._deleted(key) and lease.proven:
+            while True:
+                if await self._deleted(key) or not lease.proven:
+                    return
                 await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._turns.exit(key)

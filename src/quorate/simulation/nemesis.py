@@ -243,9 +243,11 @@ class Nemesis:
         name = self._world.client(fault.target)
         self._world.clients[name].loop.pause(fault.lasting)
 
-    def _cut_client(self, fault: Fault, _: Random) -> None:
+    def _cut_client(self, fault: Fault, chance: Random) -> None:
+        """Nothing comes back to the client; half of the time nothing leaves it either."""
         name, nodes = [self._world.client(fault.target)], self._names()
-        self._cut([*_across(name, nodes), *_across(nodes, name)], fault)
+        leaving = _across(name, nodes) if chance.random() < 0.5 else []
+        self._cut([*leaving, *_across(nodes, name)], fault)
 
     def _replace(self, fault: Fault, _: Random) -> None:
         machine = self._machine(fault)

@@ -492,8 +492,9 @@ class Stream(asyncio.Transport):
             return
         self._ended = True
         self._host.streams.pop(self, None)
-        if self._protocol is not None:
-            self._protocol.connection_lost(error)
+        protocol, self._protocol = self._protocol, None
+        if protocol is not None:
+            protocol.connection_lost(error)
 
 
 _END = b"the end of the stream, never sent as bytes"

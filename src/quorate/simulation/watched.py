@@ -6,12 +6,19 @@ from itertools import pairwise
 
 from quorate.protocol.raft import Configuration, Role
 from quorate.protocol.raft.events import Event, Persisted, Read, Receive, TimerFired
-from quorate.protocol.raft.messages import AppendReply, CampaignKind, VoteReply
+from quorate.protocol.raft.messages import (
+    AppendRejected,
+    AppendReply,
+    CampaignKind,
+    HeartbeatReply,
+    VoteReply,
+)
 from quorate.protocol.raft.output import Output, Persist
 from quorate.runtime.host import Group
 from quorate.simulation.agreement import Agreement
 from quorate.simulation.disks import lacking, without_majority
 
+_ROUNDED = (AppendReply, AppendRejected, HeartbeatReply)
 SILENCE_TIMEOUTS = 4
 """Election timeouts after which a leader that hears no majority must have stepped down."""
 
@@ -35,7 +42,11 @@ class Watched:
         self._configured_at = core.now
         self._configuration = core.configuration
         self._heard: dict[int, int] = {}
-        self._asked: dict[int, int] = {}
+        self._asked: dict[int, tuple[int, int]] = {}
+        """For each read: what was committed anywhere when it was asked for, and the last round
+        that had begun by then (-1: a follower asks its leader)."""
+        self._rounds: dict[int, int] = {}
+        """The last round of this term that each other member has answered."""
         self._disk = agreement.disk(core.node)
         for finding in self._disk.recovered(core):
             if not damaged:
@@ -52,19 +63,27 @@ class Watched:
         if not self._disk.belongs_to(self._core):
             # What is taken apart after its death does no harm any more.
             return self._step(event)
-        kind = type(event)
-        if kind is Receive:
-            self._heard[event.sender] = event.at  # type: ignore[union-attr]  # by its kind
-        elif kind is Persisted:
-            self._disk.reported(event.ticket)  # type: ignore[union-attr]  # by its kind
+        if type(event) is Receive:
+            self._receives(event)
+        elif type(event) is Persisted:
+            self._disk.reported(event.ticket)
             self._note_vote()
-        elif kind is Read:
-            self._asked[event.context] = self._agreement.newest  # type: ignore[union-attr]  # by its kind
+        elif type(event) is Read:
+            core = self._core
+            leads = core.role is Role.LEADER
+            self._asked[event.context] = (self._agreement.newest, core.round if leads else -1)
         output = self._step(event)
         self._check(output)
-        if kind is TimerFired and self._core.role is Role.LEADER:
+        if type(event) is TimerFired and self._core.role is Role.LEADER:
             self._check_heard(event.at)
         return output
+
+    def _receives(self, event: Receive) -> None:
+        message = event.message
+        self._heard[event.sender] = event.at
+        if isinstance(message, _ROUNDED) and message.term == self._core.term:
+            before = self._rounds.get(event.sender, 0)
+            self._rounds[event.sender] = max(before, message.round)
 
     def _note_vote(self) -> None:
         term, vote = self._disk.vote
@@ -139,6 +158,7 @@ class Watched:
         elected = self._leading != core.term
         if elected:
             self._leading, self._leading_last, self._led_since = core.term, 0, core.now
+            self._rounds = {}
             self._agreement.leads(self._name, self._raft)
         truncates = output.persist is not None and output.persist.truncate_from
         if core.log.last_index < self._leading_last or truncates:
@@ -154,15 +174,28 @@ class Watched:
     def _check_reads(self, output: Output) -> None:
         """A read sees all that was committed anywhere before it was asked for (thesis 6.4)."""
         for read in output.reads:
-            newest = self._asked.pop(read.context, 0)
+            newest, begun = self._asked.pop(read.context, (0, -1))
             if read.index < newest:
                 self._agreement.fail(
                     "fresh reads",
                     f"{self._name} answers a read as of entry {read.index}; when it was asked, "
                     f"entry {newest} was committed",
                 )
+            if begun >= 0:
+                self._check_confirmed(begun)
         for context in output.failed_reads:
             self._asked.pop(context, None)
+
+    def _check_confirmed(self, begun: int) -> None:
+        """A majority has answered a round that began after the read was asked for."""
+        core = self._core
+        answered = [node for node, last in self._rounds.items() if last > begun]
+        missing = without_majority(core.configuration, frozenset((*answered, core.node)))
+        if missing:
+            self._agreement.fail(
+                "fresh reads",
+                f"{self._name} answers a read after round {begun}, which {missing} confirmed",
+            )
 
     def _check_heard(self, now: int) -> None:
         """A leader that hears no majority must not go on leading (thesis 6.2)."""

@@ -247,7 +247,7 @@ async def visitor(habits: Habits, _client: AsyncClient, name: str, chance: Rando
         await asyncio.sleep(chance.expovariate(3.0))
         async with habits.connect(name) as fresh:
             keys = _Register(habits, fresh, name)
-            if habits.shared and chance.random() < 0.2:
+            if habits.shared and chance.random() < 0.4:
                 await _revoke(fresh, habits.shared[-1])
             else:
                 await chance.choice((keys.put, keys.get))(chance.choice(KEYS))
@@ -294,6 +294,7 @@ HABITS: Final[tuple[Habit, ...]] = (
     locker,
     locker,
     locker,
+    leaseholder,
     leaseholder,
     renewer,
     visitor,

@@ -17,7 +17,7 @@ from quorate.simulation.plan import draw_plan
 from quorate.simulation.workload import Habit, Habits
 from quorate.simulation.world import Result, World
 
-__all__ = ["FaultKind", "SimulationFailed", "simulate"]
+__all__ = ["ALL", "FaultKind", "Result", "Service", "SimulationFailed", "simulate"]
 
 Service: TypeAlias = Callable[[AsyncClient], Awaitable[None]]
 ALL: Final = tuple(FaultKind)

@@ -29,7 +29,7 @@ PATIENCE_SECONDS: Final = 2.0
 SWEEP_SECONDS: Final = 0.005
 """Deadlines that lie so close together are looked at together."""
 NEVER: Final = 1 << 62
-BACKOFF_SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+BACKOFF_SECONDS: Final = (0.005, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 MOVES: Final = frozenset((RefusalCode.NOT_LEADER, RefusalCode.UNAVAILABLE))
 
 
@@ -195,14 +195,26 @@ class Link:
 
     async def _connect(self) -> None:
         try:
-            for attempt in itertools.count():
+            tried = 0
+            while True:
                 for address in self._candidates():
                     if self._closed or await self._try(address):
                         return
-                wait = BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)]
-                await asyncio.sleep(wait * self._randomness.uniform(0.5, 1.5))
+                    tried += 1
+                    await self._back_off(tried - len(self._addresses))
+                    if self._preferred:
+                        break
         finally:
             self._connecting = False
+
+    async def _back_off(self, times: int) -> None:
+        """Wait before the next node is asked, once every one was.
+
+        Clients without a leader are many, and must not take the nodes from their election.
+        """
+        if times > 0:
+            wait = BACKOFF_SECONDS[min(times, len(BACKOFF_SECONDS)) - 1]
+            await asyncio.sleep(wait * self._randomness.uniform(0.5, 1.5))
 
     def _candidates(self) -> list[str]:
         preferred, self._preferred = self._preferred, None
