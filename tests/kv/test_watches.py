@@ -34,7 +34,7 @@ PLENTY = 1 << 30
 
 
 def hub_of(machine: KeyValueMachine) -> WatchHub:
-    return WatchHub(machine)
+    return WatchHub(machine, replay_changes=watches.REPLAY_CHANGES)
 
 
 def batches(hub: WatchHub, subscriber: int = 1) -> list[tuple[int, WatchBatch | Refusal]]:

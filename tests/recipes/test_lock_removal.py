@@ -11,8 +11,8 @@ from quorate.engines.memory import MemoryStore
 from quorate.errors import Unavailable
 from quorate.recipes.leases import LeaseKeeper
 from quorate.recipes.lock import Lock, Turns
-from quorate.runtime.world import RealClock
 from quorate.runtime.scope import TaskScope
+from quorate.runtime.world import RealClock
 from quorate.store.types import CommitResult, Compare, DeleteResult, Operation, Range, prefix_end
 
 QUEUE = Range(b"orders/", prefix_end(b"orders/"))

@@ -77,10 +77,12 @@ class WatchHub:
     """All watches on one machine's state, by subscriber and number.
 
     It observes the machine. What `take` returns is final: it is not kept for another time.
+    `replay_changes` bounds what one `take` looks through for watches that are behind.
     """
 
-    def __init__(self, machine: KeyValueMachine) -> None:
+    def __init__(self, machine: KeyValueMachine, *, replay_changes: int = REPLAY_CHANGES) -> None:
         self._machine = machine
+        self._replay_changes = replay_changes
         self._published = machine.revision
         self._subscribers: dict[int, dict[int, _Watch]] = {}
         self._ready: dict[int, dict[int, _Watch]] = {}
@@ -183,7 +185,7 @@ class WatchHub:
         if waiting is None:
             return taken
         looked_through = 0
-        while waiting and max_bytes > 0 and looked_through < REPLAY_CHANGES:
+        while waiting and max_bytes > 0 and looked_through < self._replay_changes:
             watch = waiting.pop(next(iter(waiting)))
             if watch.behind:
                 looked = self._catch_up(watch)
@@ -279,7 +281,7 @@ class WatchHub:
         if watch.behind <= machine.compact_revision:
             return compacted(watch.behind, machine.compact_revision)
         request = watch.request
-        limit = REPLAY_CHANGES
+        limit = self._replay_changes
         if request.end is None:
             changes = machine.history.changes_of(request.key, watch.behind, limit)
         else:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from quorate.errors import ConfigurationError
+from quorate.kv.watches import REPLAY_CHANGES
 from quorate.protocol.raft import RaftConfig
 from quorate.protocol.raft.configuration import Member
 from quorate.runtime.transport.tls import TlsConfig
@@ -91,6 +92,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
 
     raft: RaftConfig = RaftConfig()
     segment_bytes: int = DEFAULT_SEGMENT_BYTES
+    replay_changes: int = REPLAY_CHANGES
 
 
 def split_address(address: str) -> tuple[str, int]:

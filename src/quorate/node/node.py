@@ -208,7 +208,7 @@ class Node:
             on_fatal=self._fail,
             on_disk_full=self._disk_full,
         )
-        hub = WatchHub(self._machine)
+        hub = WatchHub(self._machine, replay_changes=self._tuning.replay_changes)
         post = Post(self._deliver)
         self._group = group = Group(
             GROUP,

@@ -33,6 +33,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     snapshot_entries: int
     drift: tuple[float, ...]
+    client_timeout: float
+    """How long, in seconds, a client tries before it tells its caller."""
     preemption: int
     """Callbacks between two interruptions of a process, on average; 0 never interrupts."""
     operations_max: int = 1 << 30
@@ -64,6 +66,7 @@ def draw_plan(
         limits=_limits(chance),
         snapshot_entries=chance.choice((20, 100, 1000)),
         drift=tuple(1.0 + chance.uniform(-DRIFT_MAX, DRIFT_MAX) for _ in range(16)),
+        client_timeout=chance.choice((1.0, 3.0, 10.0)),
         preemption=chance.choice((0, 0, 20, 200)),
     )
 
@@ -80,7 +83,11 @@ def _tuning(chance: Random) -> Tuning:
         window_bytes=chance.choice((1000, 16 * 1024 * 1024)),
         chunk_bytes=chance.choice((200, 4096, 1024 * 1024)),
     )
-    return Tuning(raft=raft, segment_bytes=chance.choice((4096, 16 * 1024, 64 * 1024)))
+    return Tuning(
+        raft=raft,
+        segment_bytes=chance.choice((4096, 16 * 1024, 64 * 1024)),
+        replay_changes=chance.choice((2, 4096)),
+    )
 
 
 def _limits(chance: Random) -> Limits:

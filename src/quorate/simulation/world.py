@@ -85,7 +85,7 @@ class World:
             self.evidence,
             plan.operations_max,
             plan.duration - SECOND,
-            lambda name: AsyncClient(self._url(), ports=self.clients[name].ports),
+            lambda name: self._connect(self.clients[name]),
         )
         self.clients: dict[str, Process] = {}
         self._client_lives: dict[str, int] = {}
@@ -320,6 +320,9 @@ class World:
             process.kill()
             self.scheduler.after(CLIENT_RESTART_NS, self._start_client, name)
 
+    def _connect(self, process: Process) -> AsyncClient:
+        return AsyncClient(self._url(), timeout=self.plan.client_timeout, ports=process.ports)
+
     def _url(self) -> str:
         return "quorate://" + ",".join(machine.address for machine in self.standing())
 
@@ -337,7 +340,7 @@ class World:
         chance = self.scheduler.stream(f"habit/{name}/{life}")
 
         async def live() -> None:
-            client = AsyncClient(self._url(), ports=process.ports)
+            client = self._connect(process)
             await habit(self.habits, client, name, chance)
 
         process.start(live())
