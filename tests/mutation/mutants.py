@@ -255,7 +255,7 @@ MUTANTS = (
         "            )\n\n        self._group.read(ready)\n",
         "                lambda failure: self._proposal_failed(connection, request.id, 1, failure),\n"
         "            )\n\n        ready(ReadAnswer.READY)\n",
-        "isolated leader,pause,partition",
+        "isolated leader",
     ),
     Mutant(
         "a watch is opened again one revision too late",

@@ -12,6 +12,7 @@ from quorate.protocol.raft.messages import (
     CampaignKind,
     HeartbeatReply,
     VoteReply,
+    VoteRequest,
 )
 from quorate.protocol.raft.output import Output, Persist
 from quorate.runtime.host import Group
@@ -72,8 +73,11 @@ class Watched:
             core = self._core
             leads = core.role is Role.LEADER
             self._asked[event.context] = (self._agreement.newest, core.round if leads else -1)
+        before = (self._core.term, self._core.vote)
         output = self._step(event)
         self._check(output)
+        if type(event) is Receive and type(event.message) is VoteRequest:
+            self._check_vote(event.sender, event.message, before)
         if type(event) is TimerFired and self._core.role is Role.LEADER:
             self._check_heard(event.at)
         return output
@@ -152,6 +156,19 @@ class Watched:
                     f"{self._name} voted for {node:x} in term {message.term} before that "
                     "was on its disk",
                 )
+
+    def _check_vote(self, candidate: int, request: VoteRequest, before: tuple[int, int]) -> None:
+        """Nobody votes for a log that lacks what its own has (Raft paper 5.4.1)."""
+        core = self._core
+        own = (core.log.last_term, core.log.last_index)
+        vote = (core.term, core.vote)
+        granted = vote == (request.term, candidate) and vote != before
+        if granted and (request.last_term, request.last_index) < own:
+            self._agreement.fail(
+                "complete logs lead",
+                f"{self._name} voted for {candidate:x} in term {core.term}, whose log ends "
+                f"with term {request.last_term} at {request.last_index}; its own ends with {own}",
+            )
 
     def _check_leader(self, output: Output) -> None:
         core = self._core
