@@ -24,6 +24,6 @@ report=
 part lint 3 make --no-print-directory lint
 part tests 15 .venv/bin/pytest -n 2 --dist worksteal --durations=10
 part coverage 3 make --no-print-directory coverage
-part soak 38 .venv/bin/pytest -m soak --durations=10
+part soak 38 .venv/bin/pytest -m soak -s --durations=10
 part floors 21 make --no-print-directory bench
 echo "== all parts passed:$report"
