@@ -32,6 +32,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     otherwise_branch: bool = True
     nested_commits: bool = True
     range_compare: bool = True
+    ordered_compare: bool = True
+    """Conditions other than equality."""
     stale_reads: bool = True
     exactly_once: bool = True
 

@@ -1,0 +1,48 @@
+"""One contract, every engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import ClassVar
+
+import pytest
+
+from quorate.cli.processes import LocalCluster
+from quorate.engines.cluster import ClusterStore
+from quorate.engines.memory import MemoryStore
+from quorate.store import Store
+from quorate.testing.contract import StoreContract
+
+
+class TestMemory(StoreContract):
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Store]:
+        store = MemoryStore()
+        yield store
+        await store.close()
+
+
+@pytest.mark.system
+class TestCluster(StoreContract):
+    cluster: ClassVar[LocalCluster]
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _cluster(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+        cluster = LocalCluster(tmp_path_factory.mktemp("cluster"), 3, 0)
+        cls.cluster = cluster
+        cluster.start()
+        try:
+            asyncio.run(cluster.ready())
+            yield
+        finally:
+            for node in cluster.nodes:
+                node.kill()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Store]:
+        store = ClusterStore([node.address for node in self.cluster.nodes])
+        yield store
+        await store.close()
