@@ -11,9 +11,12 @@ import pytest
 
 from quorate.cli.processes import LocalCluster
 from quorate.engines.cluster import ClusterStore
+from quorate.engines.etcd import EtcdStore
 from quorate.engines.memory import MemoryStore
 from quorate.store import Store
 from quorate.testing.contract import StoreContract
+
+from .etcd_servers import EtcdServers
 
 
 class TestMemory(StoreContract):
@@ -44,5 +47,28 @@ class TestCluster(StoreContract):
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Store]:
         store = ClusterStore([node.address for node in self.cluster.nodes])
+        yield store
+        await store.close()
+
+
+@pytest.mark.system
+class TestEtcd(StoreContract):
+    servers: ClassVar[EtcdServers]
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _servers(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+        servers = EtcdServers(tmp_path_factory.mktemp("etcd"))
+        cls.servers = servers
+        servers.start_all()
+        try:
+            asyncio.run(servers.ready())
+            yield
+        finally:
+            servers.kill_all()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Store]:
+        store = EtcdStore(self.servers.addresses)
         yield store
         await store.close()

@@ -259,14 +259,14 @@ MUTANTS = (
     ),
     Mutant(
         "a watch is opened again one revision too late",
-        "engines/cluster/watching.py",
+        "engines/resumable.py",
         "from_revision=self.seen + 1)\n",
         "from_revision=self.seen + 2)\n",
         "connection resets,kill -9,isolated leader",
     ),
     Mutant(
         "a watch delivers twice after a reconnect",
-        "engines/cluster/watching.py",
+        "engines/resumable.py",
         "        if batch.revision <= self.seen:\n"
         "            return\n        self.seen = batch.revision\n",
         "        self.seen = batch.revision - 1\n",

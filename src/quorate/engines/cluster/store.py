@@ -9,8 +9,9 @@ from typing import Any, Final, TypeVar
 
 from quorate.engines.cluster.link import Link, Pending
 from quorate.engines.cluster.saving import SnapshotStream
-from quorate.engines.cluster.watching import ClusterWatch, Watches
+from quorate.engines.cluster.watching import Watches
 from quorate.engines.cluster.writes import Writer
+from quorate.engines.resumable import ResumableWatch
 from quorate.errors import (
     FutureRevision,
     InvalidRequest,
@@ -225,7 +226,7 @@ class ClusterStore:
         """Return what remains of a lease, and its keys."""
         return (await self._ask(lambda request: TimeToLive(request, lease), LeaseAnswer)).status
 
-    def watch(self, request: WatchRequest) -> ClusterWatch:
+    def watch(self, request: WatchRequest) -> ResumableWatch:
         """Watch a key or a range."""
         self._check_key(request.key if request.end is None else b"-")
         return self._watches.watch(request)
