@@ -1,22 +1,26 @@
 """Which engine a URL names.
 
-`memory:` (private), `memory:NAME` (shared in this process), `quorate://host:port,...`.
-Without a URL the environment's QUORATE_URL counts, else a cluster on this machine.
+`memory:` (private), `memory:NAME` (shared in this process), `quorate://host:port,...`,
+`etcd://[user:password@]host:port,...`. Without a URL the environment's QUORATE_URL counts,
+else a cluster on this machine.
 """
 
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import Final
+from urllib.parse import unquote
 
 from quorate.engines.cluster import ClusterStore
 from quorate.engines.memory import MemoryStore
-from quorate.errors import InvalidRequest
+from quorate.errors import ConfigurationError, InvalidRequest
 from quorate.runtime.ports import Ports
 from quorate.runtime.transport.tls import TlsConfig
 from quorate.store.port import Store
 
 DEFAULT_PORT: Final = 7400
+ETCD_PORT: Final = 2379
 DEFAULT_URL: Final = f"quorate://127.0.0.1:{DEFAULT_PORT}"
 
 
@@ -32,18 +36,38 @@ def open_store(url: str, *, tls: TlsConfig | None, timeout: float, ports: Ports)
         return MemoryStore(clock=ports.clock, randomness=ports.randomness, name=rest)
     if separator and scheme == "quorate" and rest.startswith("//"):
         return ClusterStore(parse_addresses(rest[2:]), tls=tls, timeout=timeout, ports=ports)
+    if separator and scheme == "etcd" and rest.startswith("//"):
+        return _open_etcd(rest[2:], tls=tls, timeout=timeout)
     raise InvalidRequest(
-        f"no engine is behind {url!r}: use quorate://host:port,host:port or memory:"
+        f"no engine is behind {url!r}: use quorate://host:port,host:port, etcd://host:port or "
+        "memory:"
     )
 
 
-def parse_addresses(text: str) -> list[str]:
-    """Split "host:port,host" into addresses; the port defaults to 7400."""
+def _open_etcd(rest: str, *, tls: TlsConfig | None, timeout: float) -> Store:
+    login, _, hosts = rest.rpartition("@")
+    name, _, password = login.partition(":")
+    user = (unquote(name), unquote(password)) if login else None
+    try:
+        # gRPC is large, and only who has outgrown us needs it: it comes with an extra.
+        engine = import_module("quorate.engines.etcd")
+    except ImportError as error:
+        raise ConfigurationError(
+            f"etcd:// needs gRPC ({error}): pip install 'quorate[etcd]'"
+        ) from error
+    store: Store = engine.EtcdStore(
+        parse_addresses(hosts, ETCD_PORT), tls=tls, user=user, timeout=timeout
+    )
+    return store
+
+
+def parse_addresses(text: str, default_port: int = DEFAULT_PORT) -> list[str]:
+    """Split "host:port,host" into addresses; a port that is left out is `default_port`."""
     addresses = []
     for part in text.rstrip("/").split(","):
         host, colon, port = part.rpartition(":")
         if not colon:
-            host, port = part, str(DEFAULT_PORT)
+            host, port = part, str(default_port)
         if not host or not port.isdigit() or not 0 < int(port) < 65536:
             raise InvalidRequest(f"{part!r} is no node's address: write host:port")
         addresses.append(f"{host}:{port}")
