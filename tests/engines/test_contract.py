@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 from quorate.cli.processes import LocalCluster
+from quorate.client.embedded import FileStore
 from quorate.engines.cluster import ClusterStore
 from quorate.engines.etcd import EtcdStore
 from quorate.engines.memory import MemoryStore
@@ -23,6 +25,21 @@ class TestMemory(StoreContract):
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Store]:
         store = MemoryStore()
+        yield store
+        await store.close()
+
+
+class TestFile(StoreContract):
+    directory: ClassVar[Path]
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _directory(cls, tmp_path_factory: pytest.TempPathFactory) -> None:
+        cls.directory = tmp_path_factory.mktemp("store")
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Store]:
+        store = FileStore(str(self.directory), timeout=10)
         yield store
         await store.close()
 

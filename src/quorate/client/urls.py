@@ -1,6 +1,7 @@
 """Which engine a URL names.
 
-`memory:` (private), `memory:NAME` (shared in this process), `quorate://host:port,...`,
+`memory:` (private), `memory:NAME` (shared in this process), `file:PATH`,
+`quorate://host:port,...`,
 `etcd://[user:password@]host:port,...`. Without a URL the environment's QUORATE_URL counts,
 else a cluster on this machine.
 """
@@ -36,11 +37,16 @@ def open_store(url: str, *, tls: TlsConfig | None, timeout: float, ports: Ports)
         return MemoryStore(clock=ports.clock, randomness=ports.randomness, name=rest)
     if separator and scheme == "quorate" and rest.startswith("//"):
         return ClusterStore(parse_addresses(rest[2:]), tls=tls, timeout=timeout, ports=ports)
+    if separator and scheme == "file" and rest:
+        # The node is large, and is loaded by those who run one.
+        embedded = import_module("quorate.client.embedded")
+        in_files: Store = embedded.FileStore(rest.removeprefix("//"), timeout=timeout)
+        return in_files
     if separator and scheme == "etcd" and rest.startswith("//"):
         return _open_etcd(rest[2:], tls=tls, timeout=timeout)
     raise InvalidRequest(
-        f"no engine is behind {url!r}: use quorate://host:port,host:port, etcd://host:port or "
-        "memory:"
+        f"no engine is behind {url!r}: use memory:, file:PATH, quorate://host:port,host:port "
+        "or etcd://host:port"
     )
 
 
