@@ -289,8 +289,8 @@ MUTANTS = (
     Mutant(
         "a lock is granted without looking at who is before",
         "recipes/lock.py",
-        "    return Place(token, items[1].key if len(items) > 1 else None, found.revision)\n",
-        "    return Place(token, None, found.revision)\n",
+        "    return Place(token, tuple(item.key for item in items[1:]), found.revision)\n",
+        "    return Place(token, (), found.revision)\n",
         "compaction",
     ),
     Mutant(
@@ -309,21 +309,21 @@ MUTANTS = (
     ),
     Mutant(
         "a cancelled waiter stays in the queue",
-        "recipes/lock.py",
+        "recipes/claim.py",
         "            await self._store.delete(key)\n        except",
         "            await self._store.get(key)\n        except",
         "compaction",
     ),
     Mutant(
         "a waiter's removal overtakes its creation",
-        "recipes/lock.py",
+        "recipes/claim.py",
         "            if self._queueing is not None:\n",
         "            if self._queueing is None:\n",
         "isolated leader,partition,pause",
     ),
     Mutant(
         "a release that failed is not tried again",
-        "recipes/lock.py",
+        "recipes/claim.py",
         "                if await self._deleted(key) or not lease.proven:\n",
         "                if await self._deleted(key) or lease.proven:\n",
         "isolated leader,partition,client cut off",

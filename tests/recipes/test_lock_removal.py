@@ -9,8 +9,9 @@ import pytest
 
 from quorate.engines.memory import MemoryStore
 from quorate.errors import Unavailable
+from quorate.recipes.claim import Turns, Workshop
 from quorate.recipes.leases import LeaseKeeper
-from quorate.recipes.lock import Lock, Turns
+from quorate.recipes.lock import Lock
 from quorate.runtime.scope import TaskScope
 from quorate.runtime.world import RealClock
 from quorate.store.types import CommitResult, Compare, DeleteResult, Operation, Range, prefix_end
@@ -60,7 +61,8 @@ class RoughStore(MemoryStore):
 def maker(store: RoughStore) -> Lock:
     errors: list[BaseException] = []
     scope = TaskScope(lambda _, error: errors.append(error))
-    return Lock(store, LeaseKeeper(store, RealClock(), scope), Turns(), scope, "orders", ttl=60)
+    workshop = Workshop(store, LeaseKeeper(store, RealClock(), scope), Turns(), scope)
+    return Lock(workshop, "orders", ttl=60)
 
 
 def test_a_waiter_that_is_cancelled_while_it_is_created_does_not_stay() -> None:

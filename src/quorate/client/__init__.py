@@ -2,6 +2,6 @@
 
 from quorate.client.asynchronous import AsyncClient
 from quorate.client.kv import AsyncKV
-from quorate.client.synchronous import KV, Client, SyncLock
+from quorate.client.synchronous import KV, Client, SyncClaim
 
-__all__ = ["KV", "AsyncClient", "AsyncKV", "Client", "SyncLock"]
+__all__ = ["KV", "AsyncClient", "AsyncKV", "Client", "SyncClaim"]

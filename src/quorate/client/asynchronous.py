@@ -8,8 +8,11 @@ from typing import Final, Self
 
 from quorate.client.kv import AsyncKV
 from quorate.client.urls import open_store, resolve_url
+from quorate.recipes.claim import DEFAULT_TTL_SECONDS, Turns, Workshop
+from quorate.recipes.election import Election
 from quorate.recipes.leases import LeaseKeeper
-from quorate.recipes.lock import DEFAULT_TTL_SECONDS, Lock, Turns
+from quorate.recipes.lock import Lock
+from quorate.recipes.sharing import ReadLock, Semaphore, WriteLock
 from quorate.runtime.ports import Ports
 from quorate.runtime.real_ports import real_ports
 from quorate.runtime.scope import TaskScope
@@ -41,7 +44,7 @@ class AsyncClient:
         self._store = open_store(self.url, tls=tls, timeout=timeout, ports=ports)
         self._scope = TaskScope(_failed)
         self._keeper = LeaseKeeper(self._store, ports.clock, self._scope)
-        self._turns = Turns()
+        self._workshop = Workshop(self._store, self._keeper, Turns(), self._scope)
         self.kv: AsyncKV = AsyncKV(self._store)
 
     @property
@@ -51,7 +54,26 @@ class AsyncClient:
 
     def lock(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> Lock:
         """Return a lock; others wait at most `ttl` seconds for a holder that died."""
-        return Lock(self._store, self._keeper, self._turns, self._scope, name, ttl=ttl)
+        return Lock(self._workshop, name, ttl=ttl)
+
+    def semaphore(self, name: str, permits: int, *, ttl: float = DEFAULT_TTL_SECONDS) -> Semaphore:
+        """Return a semaphore: at most `permits` hold it at once, unless it was resized."""
+        return Semaphore(self._workshop, name, permits, ttl=ttl)
+
+    def read_lock(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> ReadLock:
+        """Return the shared half of a read-write lock."""
+        return ReadLock(self._workshop, name, ttl=ttl)
+
+    def write_lock(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> WriteLock:
+        """Return the exclusive half of a read-write lock."""
+        return WriteLock(self._workshop, name, ttl=ttl)
+
+    def election(
+        self, name: str, value: bytes | str = b"", *, ttl: float = DEFAULT_TTL_SECONDS
+    ) -> Election:
+        """Return an election in which this client may stand, with `value` for all to see."""
+        text = value.encode() if isinstance(value, str) else value
+        return Election(self._workshop, name, ttl=ttl, value=text)
 
     async def close(self) -> None:
         """Revoke leases, end watches, close connections."""

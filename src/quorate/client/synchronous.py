@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -10,7 +10,9 @@ from quorate.client.asynchronous import TIMEOUT_SECONDS, AsyncClient
 from quorate.client.kv import AsyncKV, EventStream, Text
 from quorate.client.portal import Portal
 from quorate.errors import LockLost
-from quorate.recipes.lock import DEFAULT_TTL_SECONDS, HeldLock, Lock
+from quorate.recipes.claim import DEFAULT_TTL_SECONDS, Claim, HeldLock
+from quorate.recipes.election import Election, Leader
+from quorate.recipes.sharing import Semaphore
 from quorate.runtime.transport.tls import TlsConfig
 from quorate.store.types import (
     CommitResult,
@@ -177,10 +179,10 @@ class KV:
         self._portal.call(lambda: self._kv.compact(revision))
 
 
-class SyncLock:
-    """A named lock, blocking. No thread can be cancelled: look at `held.lost` or `check()`."""
+class SyncClaim:
+    """A lock or its like, blocking. No thread can be cancelled: look at `held.lost`."""
 
-    def __init__(self, portal: Portal, lock: Lock) -> None:
+    def __init__(self, portal: Portal, lock: Claim) -> None:
         self._portal = portal
         self._lock = lock
 
@@ -214,6 +216,47 @@ class SyncLock:
             )
 
 
+class SyncSemaphore(SyncClaim):
+    """A semaphore, blocking."""
+
+    def __init__(self, portal: Portal, semaphore: Semaphore) -> None:
+        super().__init__(portal, semaphore)
+        self._semaphore = semaphore
+
+    def resize(self, permits: int) -> None:
+        """Let so many hold it from now on, whatever each user's own number says."""
+        self._portal.call(lambda: self._semaphore.resize(permits))
+
+
+class SyncElection(SyncClaim):
+    """An election, blocking."""
+
+    def __init__(self, portal: Portal, election: Election) -> None:
+        super().__init__(portal, election)
+        self._election = election
+
+    def leader(self) -> Leader | None:
+        """Return who leads now; None while nobody does."""
+        return self._portal.call(self._election.leader)
+
+    def proclaim(self, value: bytes | str) -> None:
+        """Say something else of oneself; only while leading."""
+        self._portal.call(lambda: self._election.proclaim(value))
+
+    def observe(self) -> Iterator[Leader | None]:
+        """Give the leader now, and each one to come; None while there is none."""
+        leaders = self._election.observe()
+
+        async def following() -> Leader | None:
+            return await anext(leaders)
+
+        try:
+            while True:
+                yield self._portal.call(following)
+        finally:
+            self._portal.call(leaders.aclose)
+
+
 class Client:
     """A blocking client of the store behind `url`, for any number of threads.
 
@@ -241,13 +284,43 @@ class Client:
         self.url: str = self._client.url
         self.kv: KV = KV(self._portal, self._client.kv)
 
-    def lock(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> SyncLock:
+    def lock(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> SyncClaim:
         """Return a lock; others wait at most `ttl` seconds for a holder that died."""
+        return self._claim(lambda: self._client.lock(name, ttl=ttl))
 
-        async def make() -> Lock:
-            return self._client.lock(name, ttl=ttl)
+    def semaphore(
+        self, name: str, permits: int, *, ttl: float = DEFAULT_TTL_SECONDS
+    ) -> SyncSemaphore:
+        """Return a semaphore: at most `permits` hold it at once, unless it was resized."""
 
-        return SyncLock(self._portal, self._portal.call(make))
+        async def make() -> Semaphore:
+            return self._client.semaphore(name, permits, ttl=ttl)
+
+        return SyncSemaphore(self._portal, self._portal.call(make))
+
+    def read_lock(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> SyncClaim:
+        """Return the shared half of a read-write lock."""
+        return self._claim(lambda: self._client.read_lock(name, ttl=ttl))
+
+    def write_lock(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> SyncClaim:
+        """Return the exclusive half of a read-write lock."""
+        return self._claim(lambda: self._client.write_lock(name, ttl=ttl))
+
+    def election(
+        self, name: str, value: bytes | str = b"", *, ttl: float = DEFAULT_TTL_SECONDS
+    ) -> SyncElection:
+        """Return an election in which this client may stand, with `value` for all to see."""
+
+        async def make() -> Election:
+            return self._client.election(name, value, ttl=ttl)
+
+        return SyncElection(self._portal, self._portal.call(make))
+
+    def _claim(self, function: Callable[[], Claim]) -> SyncClaim:
+        async def make() -> Claim:
+            return function()
+
+        return SyncClaim(self._portal, self._portal.call(make))
 
     def close(self) -> None:
         """Revoke leases, end watches, close connections."""

@@ -152,7 +152,8 @@ class Connection(asyncio.Protocol):
     def peer_address(self) -> str:
         """The other side's address, for messages; "?" when it is not known."""
         found = None if self._transport is None else self._transport.get_extra_info("peername")
-        return join_address(str(found[0]), int(found[1])) if found else "?"
+        # A Unix socket has a path or nothing.
+        return join_address(str(found[0]), int(found[1])) if isinstance(found, tuple) else "?"
 
     @property
     def peer_names(self) -> tuple[str, ...]:
