@@ -17,7 +17,13 @@ import quorate
 from quorate.cli.processes import LocalCluster, free_ports
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ["README.md", "docs/tutorial.md", "docs/how-to/simulate.md"]
+DOCUMENTS = [
+    "README.md",
+    "docs/tutorial.md",
+    "docs/how-to/simulate.md",
+    "docs/how-to/engines.md",
+    "docs/reference/recipes.md",
+]
 SNIPPETS = [
     pytest.param(code, id=f"{name}-{number}")
     for name in DOCUMENTS

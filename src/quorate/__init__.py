@@ -1,7 +1,8 @@
 """Distributed locks, coordination and a replicated key-value store, in one `pip install`.
 
 `AsyncClient(url)` and `Client(url)` are equal in reach. The URL says which engine answers:
-`memory:` in this process, `quorate://host:port,...` a cluster of Quorate nodes.
+`memory:` in this process, `file:PATH` a directory, `quorate://host:port,...` a cluster of
+Quorate nodes, `etcd://host:port,...` an etcd.
 """
 
 from quorate.client import AsyncClient, Client

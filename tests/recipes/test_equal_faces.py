@@ -1,0 +1,48 @@
+"""Async and blocking are equal: the same names, the same arguments, the same defaults."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+from quorate.client import KV, AsyncClient, AsyncKV, Client
+from quorate.client.synchronous import SyncClaim, SyncElection, SyncSemaphore
+from quorate.recipes import Election, Lock, Semaphore
+
+ASYNC_ONLY = {"store", "held"}
+"""The port for layers of one's own, and what a thread would look at too late."""
+PAIRS = [
+    (AsyncClient, Client),
+    (AsyncKV, KV),
+    (Lock, SyncClaim),
+    (Semaphore, SyncSemaphore),
+    (Election, SyncElection),
+]
+
+
+def public(kind: type) -> dict[str, Any]:
+    return {
+        name: member
+        for name, member in inspect.getmembers(kind)
+        if not name.startswith("_") and callable(member)
+    }
+
+
+def arguments(function: Any) -> list[tuple[str, Any, Any]]:
+    parameters = inspect.signature(function).parameters.values()
+    return [(each.name, each.kind, each.default) for each in parameters]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair[1].__name__)
+def test_both_faces_have_the_same_methods(pair: tuple[type, type]) -> None:
+    waiting, blocking = public(pair[0]), public(pair[1])
+    assert set(waiting) - ASYNC_ONLY == set(blocking)
+    for name, function in blocking.items():
+        assert arguments(function) == arguments(waiting[name]), name
+
+
+def test_both_clients_are_made_alike_but_for_the_ports_of_a_simulation() -> None:
+    waiting = [each for each in arguments(AsyncClient.__init__) if each[0] != "ports"]
+    assert waiting == arguments(Client.__init__)
