@@ -180,6 +180,21 @@ def test_readers_share_and_a_writer_is_alone_and_overtaken_by_nobody(url: str, n
     asyncio.run(body())
 
 
+def test_a_reader_that_wants_to_write_as_well_is_refused(url: str, name: str) -> None:
+    async def body() -> None:
+        async with clients(url, 1) as (client,):
+            async with client.read_lock(name):
+                with pytest.raises(LockError, match="give it back"):
+                    await client.write_lock(name).acquire()
+                # Another task is another reader's business: it waits.
+                with pytest.raises(LockTimeout):
+                    await asyncio.create_task(client.write_lock(name).acquire(timeout=0.2))
+            async with client.write_lock(name):
+                pass
+
+    asyncio.run(body())
+
+
 def test_an_election_shows_who_leads_and_what_it_says(url: str, name: str) -> None:
     async def body() -> None:
         async with clients(url, 3) as (one, two, watcher):

@@ -6,10 +6,11 @@ writer. A waiter reads the queue once, as it joins, and from then on only hears 
 
 from __future__ import annotations
 
+import asyncio
 from typing import ClassVar, Final
 
-from quorate.errors import Compacted, InvalidRequest, LockLost
-from quorate.recipes.claim import DEFAULT_TTL_SECONDS, Claim, Place, Workshop
+from quorate.errors import Compacted, InvalidRequest, LockError, LockLost
+from quorate.recipes.claim import DEFAULT_TTL_SECONDS, Claim, HeldLock, Place, Workshop
 from quorate.recipes.leases import SharedLease
 from quorate.store.types import (
     Content,
@@ -155,6 +156,16 @@ class ReadLock(SharedClaim):
     kind = "read lock"
     part = READER
 
+    def _hold(self, key: bytes, token: int, lease: SharedLease) -> HeldLock:
+        self._turns.reads[key] = self._prefix, asyncio.current_task()
+        return super()._hold(key, token, lease)
+
+    async def release(self) -> None:
+        """Give it back; only one's own, and only once."""
+        if self._held is not None:
+            self._turns.reads.pop(self._held.key, None)
+        await super().release()
+
     def _is_enough(self, place: Place) -> bool:
         return not place.before
 
@@ -168,6 +179,14 @@ class WriteLock(SharedClaim):
 
     kind = "write lock"
     part = WRITER
+
+    async def _join(self, key: bytes, lease: SharedLease) -> Place:
+        if (self._prefix, asyncio.current_task()) in self._turns.reads.values():
+            raise LockError(
+                f"this task holds the read lock of {self._name!r}: give it back before you ask "
+                "for the write lock, or you wait for yourself"
+            )
+        return await super()._join(key, lease)
 
     def _is_enough(self, place: Place) -> bool:
         return not place.before
