@@ -7,18 +7,23 @@ from typing import Any
 
 import pytest
 
-from quorate.client import KV, AsyncClient, AsyncKV, Client
-from quorate.client.synchronous import SyncClaim, SyncElection, SyncSemaphore
-from quorate.recipes import Election, Lock, Semaphore
+from quorate import recipes
+from quorate.client import KV, AsyncClient, AsyncKV, Client, blocking
 
 ASYNC_ONLY = {"store", "held"}
 """The port for layers of one's own, and what a thread would look at too late."""
 PAIRS = [
     (AsyncClient, Client),
     (AsyncKV, KV),
-    (Lock, SyncClaim),
-    (Semaphore, SyncSemaphore),
-    (Election, SyncElection),
+    (recipes.Lock, blocking.SyncClaim),
+    (recipes.Semaphore, blocking.SyncSemaphore),
+    (recipes.Election, blocking.SyncElection),
+    (recipes.Counter, blocking.SyncCounter),
+    (recipes.Sequence, blocking.SyncSequence),
+    (recipes.Latch, blocking.SyncLatch),
+    (recipes.Barrier, blocking.SyncBarrier),
+    (recipes.DoubleBarrier, blocking.SyncDoubleBarrier),
+    (recipes.Queue, blocking.SyncQueue),
 ]
 
 

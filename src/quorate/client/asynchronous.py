@@ -8,10 +8,13 @@ from typing import Final, Self
 
 from quorate.client.kv import AsyncKV
 from quorate.client.urls import open_store, resolve_url
+from quorate.recipes.barriers import Barrier, DoubleBarrier
 from quorate.recipes.claim import DEFAULT_TTL_SECONDS, Turns, Workshop
+from quorate.recipes.counting import BATCH, Counter, Latch, Sequence
 from quorate.recipes.election import Election
 from quorate.recipes.leases import LeaseKeeper
 from quorate.recipes.lock import Lock
+from quorate.recipes.queues import Queue
 from quorate.recipes.sharing import ReadLock, Semaphore, WriteLock
 from quorate.runtime.ports import Ports
 from quorate.runtime.real_ports import real_ports
@@ -74,6 +77,32 @@ class AsyncClient:
         """Return an election in which this client may stand, with `value` for all to see."""
         text = value.encode() if isinstance(value, str) else value
         return Election(self._workshop, name, ttl=ttl, value=text)
+
+    def counter(self, name: str) -> Counter:
+        """Return a number that all share."""
+        return Counter(self._store, name)
+
+    def sequence(self, name: str, *, batch: int = BATCH) -> Sequence:
+        """Return a source of ids that nobody else gets."""
+        return Sequence(self._store, name, batch=batch)
+
+    def latch(self, name: str, count: int) -> Latch:
+        """Return a latch, which opens once it was counted down `count` times."""
+        return Latch(self._store, name, count)
+
+    def barrier(self, name: str) -> Barrier:
+        """Return a barrier: who comes waits while it is up."""
+        return Barrier(self._workshop, name)
+
+    def double_barrier(
+        self, name: str, parties: int, *, ttl: float = DEFAULT_TTL_SECONDS
+    ) -> DoubleBarrier:
+        """Return one party's part in a meeting of so many that enter and leave together."""
+        return DoubleBarrier(self._workshop, name, parties, ttl=ttl)
+
+    def queue(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> Queue:
+        """Return a queue; an element whose taker died is taken again after `ttl` seconds."""
+        return Queue(self._workshop, name, ttl=ttl)
 
     async def close(self) -> None:
         """Revoke leases, end watches, close connections."""

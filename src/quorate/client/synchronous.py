@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from quorate.client.asynchronous import TIMEOUT_SECONDS, AsyncClient
+from quorate.client.blocking import (
+    SyncBarrier,
+    SyncClaim,
+    SyncCounter,
+    SyncDoubleBarrier,
+    SyncElection,
+    SyncLatch,
+    SyncQueue,
+    SyncSemaphore,
+    SyncSequence,
+)
 from quorate.client.kv import AsyncKV, EventStream, Text
 from quorate.client.portal import Portal
-from quorate.errors import LockLost
-from quorate.recipes.claim import DEFAULT_TTL_SECONDS, Claim, HeldLock
-from quorate.recipes.election import Election, Leader
-from quorate.recipes.sharing import Semaphore
+from quorate.recipes.claim import DEFAULT_TTL_SECONDS
+from quorate.recipes.counting import BATCH
 from quorate.runtime.transport.tls import TlsConfig
 from quorate.store.types import (
     CommitResult,
@@ -29,6 +38,8 @@ from quorate.store.types import (
     ReadConsistency,
     WatchDetail,
 )
+
+Recipe = TypeVar("Recipe")
 
 
 class Events:
@@ -179,84 +190,6 @@ class KV:
         self._portal.call(lambda: self._kv.compact(revision))
 
 
-class SyncClaim:
-    """A lock or its like, blocking. No thread can be cancelled: look at `held.lost`."""
-
-    def __init__(self, portal: Portal, lock: Claim) -> None:
-        self._portal = portal
-        self._lock = lock
-
-    def acquire(self, *, timeout: float | None = None) -> HeldLock:
-        """Wait for the lock; raises LockTimeout when it was not free within `timeout` seconds."""
-        return self._portal.call(lambda: self._lock.acquire(timeout=timeout))
-
-    def try_acquire(self) -> HeldLock | None:
-        """Take the lock if it is free now; None when it is not."""
-        return self._portal.call(self._lock.try_acquire)
-
-    def release(self) -> None:
-        """Give the lock back."""
-        self._portal.call(self._lock.release)
-
-    def __enter__(self) -> HeldLock:
-        return self.acquire()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        held = self._lock.held
-        self.release()
-        if held is not None and held.lost and error is None:
-            raise LockLost(
-                f"the lock {held.name!r} (token {held.token}) was lost while it was held: "
-                "what the body did last may have met another holder"
-            )
-
-
-class SyncSemaphore(SyncClaim):
-    """A semaphore, blocking."""
-
-    def __init__(self, portal: Portal, semaphore: Semaphore) -> None:
-        super().__init__(portal, semaphore)
-        self._semaphore = semaphore
-
-    def resize(self, permits: int) -> None:
-        """Let so many hold it from now on, whatever each user's own number says."""
-        self._portal.call(lambda: self._semaphore.resize(permits))
-
-
-class SyncElection(SyncClaim):
-    """An election, blocking."""
-
-    def __init__(self, portal: Portal, election: Election) -> None:
-        super().__init__(portal, election)
-        self._election = election
-
-    def leader(self) -> Leader | None:
-        """Return who leads now; None while nobody does."""
-        return self._portal.call(self._election.leader)
-
-    def proclaim(self, value: bytes | str) -> None:
-        """Say something else of oneself; only while leading."""
-        self._portal.call(lambda: self._election.proclaim(value))
-
-    def observe(self) -> Iterator[Leader | None]:
-        """Give the leader now, and each one to come; None while there is none."""
-        leaders = self._election.observe()
-
-        async def following() -> Leader | None:
-            return await anext(leaders)
-
-        try:
-            while True:
-                yield self._portal.call(following)
-        finally:
-            self._portal.call(leaders.aclose)
-
-
 class Client:
     """A blocking client of the store behind `url`, for any number of threads.
 
@@ -286,41 +219,65 @@ class Client:
 
     def lock(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> SyncClaim:
         """Return a lock; others wait at most `ttl` seconds for a holder that died."""
-        return self._claim(lambda: self._client.lock(name, ttl=ttl))
+        return SyncClaim(self._portal, self._make(lambda: self._client.lock(name, ttl=ttl)))
 
     def semaphore(
         self, name: str, permits: int, *, ttl: float = DEFAULT_TTL_SECONDS
     ) -> SyncSemaphore:
         """Return a semaphore: at most `permits` hold it at once, unless it was resized."""
-
-        async def make() -> Semaphore:
-            return self._client.semaphore(name, permits, ttl=ttl)
-
-        return SyncSemaphore(self._portal, self._portal.call(make))
+        made = self._make(lambda: self._client.semaphore(name, permits, ttl=ttl))
+        return SyncSemaphore(self._portal, made)
 
     def read_lock(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> SyncClaim:
         """Return the shared half of a read-write lock."""
-        return self._claim(lambda: self._client.read_lock(name, ttl=ttl))
+        return SyncClaim(self._portal, self._make(lambda: self._client.read_lock(name, ttl=ttl)))
 
     def write_lock(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> SyncClaim:
         """Return the exclusive half of a read-write lock."""
-        return self._claim(lambda: self._client.write_lock(name, ttl=ttl))
+        return SyncClaim(self._portal, self._make(lambda: self._client.write_lock(name, ttl=ttl)))
 
     def election(
         self, name: str, value: bytes | str = b"", *, ttl: float = DEFAULT_TTL_SECONDS
     ) -> SyncElection:
         """Return an election in which this client may stand, with `value` for all to see."""
+        made = self._make(lambda: self._client.election(name, value, ttl=ttl))
+        return SyncElection(self._portal, made)
 
-        async def make() -> Election:
-            return self._client.election(name, value, ttl=ttl)
+    def counter(self, name: str) -> SyncCounter:
+        """Return a number that all share."""
+        return SyncCounter(self._portal, self._make(lambda: self._client.counter(name)))
 
-        return SyncElection(self._portal, self._portal.call(make))
+    def sequence(self, name: str, *, batch: int = BATCH) -> SyncSequence:
+        """Return a source of ids that nobody else gets."""
+        made = self._make(lambda: self._client.sequence(name, batch=batch))
+        return SyncSequence(self._portal, made)
 
-    def _claim(self, function: Callable[[], Claim]) -> SyncClaim:
-        async def make() -> Claim:
+    def latch(self, name: str, count: int) -> SyncLatch:
+        """Return a latch, which opens once it was counted down `count` times."""
+        return SyncLatch(self._portal, self._make(lambda: self._client.latch(name, count)))
+
+    def barrier(self, name: str) -> SyncBarrier:
+        """Return a barrier: who comes waits while it is up."""
+        return SyncBarrier(self._portal, self._make(lambda: self._client.barrier(name)))
+
+    def double_barrier(
+        self, name: str, parties: int, *, ttl: float = DEFAULT_TTL_SECONDS
+    ) -> SyncDoubleBarrier:
+        """Return one party's part in a meeting of so many that enter and leave together."""
+        made = self._make(lambda: self._client.double_barrier(name, parties, ttl=ttl))
+        return SyncDoubleBarrier(self._portal, made)
+
+    def queue(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> SyncQueue:
+        """Return a queue; an element whose taker died is taken again after `ttl` seconds."""
+        return SyncQueue(self._portal, self._make(lambda: self._client.queue(name, ttl=ttl)))
+
+    def _make(self, function: Callable[[], Recipe]) -> Recipe:
+        """Make a recipe in the loop's thread, where it belongs."""
+
+        async def make() -> Recipe:
             return function()
 
-        return SyncClaim(self._portal, self._portal.call(make))
+        return self._portal.call(make)
 
     def close(self) -> None:
         """Revoke leases, end watches, close connections."""

@@ -1,20 +1,30 @@
 """Coordination recipes: plain async code on the Store port, the same on every engine."""
 
+from quorate.recipes.barriers import Barrier, DoubleBarrier
 from quorate.recipes.claim import Claim, HeldLock
+from quorate.recipes.counting import Counter, Latch, Sequence
 from quorate.recipes.election import Election, Leader
 from quorate.recipes.leases import LeaseKeeper, SharedLease
 from quorate.recipes.lock import Lock
+from quorate.recipes.queues import Element, Queue
 from quorate.recipes.sharing import ReadLock, Semaphore, WriteLock
 
 __all__ = [
+    "Barrier",
     "Claim",
+    "Counter",
+    "DoubleBarrier",
     "Election",
+    "Element",
     "HeldLock",
+    "Latch",
     "Leader",
     "LeaseKeeper",
     "Lock",
+    "Queue",
     "ReadLock",
     "Semaphore",
+    "Sequence",
     "SharedLease",
     "WriteLock",
 ]

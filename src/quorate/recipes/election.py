@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
-from quorate.errors import Compacted, LockLost, LockNotHeld
+from quorate.errors import LockLost, LockNotHeld
+from quorate.recipes.changes import changed
 from quorate.recipes.lock import Lock
 from quorate.store.compare import create_revision
 from quorate.store.types import (
@@ -17,7 +18,6 @@ from quorate.store.types import (
     Put,
     Range,
     RangeOrder,
-    WatchRequest,
     prefix_end,
 )
 
@@ -70,20 +70,7 @@ class Election(Lock):
             if first or current != told:
                 first, told = False, current
                 yield current
-            await self._change(found.revision)
-
-    async def _change(self, revision: int) -> None:
-        """Wait until something about the candidates has changed after `revision`."""
-        end = prefix_end(self._prefix)
-        watch = self._store.watch(WatchRequest(self._prefix, end, from_revision=revision + 1))
-        try:
-            async for batch in watch:
-                if batch.events:
-                    return
-        except Compacted:
-            return
-        finally:
-            await watch.close()
+            await changed(self._store, self._prefix, prefix_end(self._prefix), found.revision)
 
     def _first(self) -> Range:
         return Range(

@@ -1,0 +1,98 @@
+"""Barriers: many wait for one, or for each other."""
+
+from __future__ import annotations
+
+from quorate.errors import InvalidRequest, LockLost
+from quorate.recipes.changes import changed
+from quorate.recipes.claim import DEFAULT_TTL_SECONDS, Workshop
+from quorate.recipes.leases import SharedLease
+from quorate.store.compare import version
+from quorate.store.types import Content, Delete, Put, Range, RangeResult, prefix_end
+
+
+class Barrier:
+    """Whoever comes waits while it is up. Everybody may raise and lift it."""
+
+    def __init__(self, workshop: Workshop, name: str) -> None:
+        if not name:
+            raise InvalidRequest("a barrier needs a name")
+        self._store = workshop.store
+        self._key = f"{name}/barrier".encode()
+
+    async def raise_(self) -> None:
+        """Let everybody wait who comes from now on."""
+        await self._store.put(self._key, b"")
+
+    async def lift(self) -> None:
+        """Let everybody go on."""
+        await self._store.delete(self._key)
+
+    async def wait(self) -> None:
+        """Return once it is lifted, at once if it is not up."""
+        while True:
+            found = await self._store.get(self._key)
+            if found is None:
+                return
+            await changed(self._store, self._key, None, found.mod_revision)
+
+
+class DoubleBarrier:
+    """So many parties enter together and leave together. One object for each party.
+
+    A name is for one meeting: a party that came back at once would be taken for one that has
+    not left. A party that dies is no longer counted after its `ttl`, so that the others of a
+    group that has entered can leave.
+    """
+
+    def __init__(
+        self, workshop: Workshop, name: str, parties: int, *, ttl: float = DEFAULT_TTL_SECONDS
+    ) -> None:
+        if not name:
+            raise InvalidRequest("a barrier needs a name")
+        if parties < 1:
+            raise InvalidRequest(f"a barrier is for at least one party, not {parties}")
+        self._store, self._keeper, self._turns, _ = workshop
+        self._prefix = f"{name}/parties/".encode()
+        self._ready = f"{name}/ready".encode()
+        self._parties = parties
+        self._ttl = ttl
+        self._key = b""
+        self._lease: SharedLease | None = None
+
+    async def enter(self) -> None:
+        """Return once all parties are here.
+
+        Raises LockLost when one's own lease ended meanwhile.
+        """
+        lease = self._lease = await self._keeper.lease(self._ttl)
+        self._key = self._prefix + b"%x-%x" % (lease.id, self._turns.number())
+        await self._store.put(self._key, b"", lease=lease.id)
+        while True:
+            found = await self._present()
+            if not any(item.key == self._key for item in found.items):
+                raise LockLost("this party's lease ended before the others came")
+            if found.count >= self._parties:
+                await self._store.commit(
+                    when=[version(self._ready) == 0], then=[Put(self._ready, b"")]
+                )
+                return
+            if await self._store.get(self._ready) is not None:
+                return
+            await changed(self._store, self._prefix, prefix_end(self._prefix), found.revision)
+
+    async def leave(self) -> None:
+        """Return once all parties have left."""
+        await self._store.delete(self._key)
+        while True:
+            found = await self._present()
+            if not found.count:
+                # Whoever sees the last one go clears the way for the next group.
+                await self._store.commit(
+                    when=[version(self._ready) > 0], then=[Delete(self._ready)]
+                )
+                return
+            await changed(self._store, self._prefix, prefix_end(self._prefix), found.revision)
+
+    async def _present(self) -> RangeResult:
+        end = prefix_end(self._prefix)
+        return await self._store.range(Range(self._prefix, end, content=Content.KEYS))
