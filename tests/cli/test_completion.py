@@ -64,7 +64,7 @@ def test_bash_completes_commands_options_and_paths(
     path = script("bash", tmp_path, capsys)
     assert complete(path, "") == sorted(COMMANDS)
     assert complete(path, "sna") == ["snapshot"]
-    assert complete(path, "s") == ["serve", "simulate", "snapshot", "status"]
+    assert complete(path, "s") == ["semaphore", "serve", "simulate", "snapshot", "status"]
     assert complete(path, "snapshot", "") == ["restore", "save", "status"]
     assert complete(path, "dev", "sto") == ["stop"]
     assert complete(path, "lock", "--ti") == ["--timeout"]

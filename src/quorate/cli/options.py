@@ -62,7 +62,7 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
 def add_cluster(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where the cluster is."""
     parser.add_argument(
-        "--url", help="quorate://host:port,..., or another engine's (default: $QUORATE_URL)"
+        "--url", help="quorate://host:port,... or another engine's (default: $QUORATE_URL)"
     )
     add_tls(parser)
 

@@ -83,7 +83,7 @@ async def _size(client: AsyncClient, arguments: argparse.Namespace) -> int:
     return 0
 
 
-class _CommandFailed(Exception):
+class _CommandFailed(Exception):  # noqa: N818  a way out of the body, not an error of ours
     """The command did not do its work; `args` has its exit code."""
 
 
@@ -94,17 +94,21 @@ async def _take(client: AsyncClient, arguments: argparse.Namespace, command: lis
                 _print(element.value, element.token, arguments)
                 return 0
             environment = {**os.environ, "QUORATE_FENCING_TOKEN": str(element.token)}
-            process = await asyncio.create_subprocess_exec(
-                *command, env=environment, stdin=asyncio.subprocess.PIPE
-            )
-            await process.communicate(element.value)
-            code = process.returncode or 0
-            if code:
-                raise _CommandFailed(code if code > 0 else 128 - code)
+            await _work(command, environment, element.value)
             return 0
     except _CommandFailed as failed:
         print("quorate: the command failed, the element was given back", file=sys.stderr)
         return int(failed.args[0])
+
+
+async def _work(command: list[str], environment: dict[str, str], value: bytes) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *command, env=environment, stdin=asyncio.subprocess.PIPE
+    )
+    await process.communicate(value)
+    code = process.returncode or 0
+    if code:
+        raise _CommandFailed(code if code > 0 else 128 - code)
 
 
 def _print(value: bytes, token: int, arguments: argparse.Namespace) -> None:
