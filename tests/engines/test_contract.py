@@ -11,7 +11,7 @@ from typing import ClassVar
 import pytest
 
 from quorate.cli.processes import LocalCluster
-from quorate.client.embedded import FileStore
+from quorate.embedded import FileStore
 from quorate.engines.cluster import ClusterStore
 from quorate.engines.etcd import EtcdStore
 from quorate.engines.memory import MemoryStore

@@ -39,7 +39,7 @@ def open_store(url: str, *, tls: TlsConfig | None, timeout: float, ports: Ports)
         return ClusterStore(parse_addresses(rest[2:]), tls=tls, timeout=timeout, ports=ports)
     if separator and scheme == "file" and rest:
         # The node is large, and is loaded by those who run one.
-        embedded = import_module("quorate.client.embedded")
+        embedded = import_module("quorate.embedded")
         in_files: Store = embedded.FileStore(rest.removeprefix("//"), timeout=timeout)
         return in_files
     if separator and scheme == "etcd" and rest.startswith("//"):

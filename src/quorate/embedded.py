@@ -41,7 +41,7 @@ TUNING: Final = Tuning(
     raft=RaftConfig(heartbeat_ns=50 * MILLISECOND, election_ns=150 * MILLISECOND)
 )
 
-logger = logging.getLogger("quorate.embedded")
+logger: logging.Logger = logging.getLogger("quorate.embedded")
 
 
 class FileStore(ClusterStore):
