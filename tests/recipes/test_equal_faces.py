@@ -24,6 +24,9 @@ PAIRS = [
     (recipes.Barrier, blocking.SyncBarrier),
     (recipes.DoubleBarrier, blocking.SyncDoubleBarrier),
     (recipes.Queue, blocking.SyncQueue),
+    (recipes.Group, blocking.SyncGroup),
+    (recipes.Membership, blocking.SyncMembership),
+    (recipes.RateLimiter, blocking.SyncRateLimiter),
 ]
 
 

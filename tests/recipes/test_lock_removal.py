@@ -61,7 +61,8 @@ class RoughStore(MemoryStore):
 def maker(store: RoughStore) -> Lock:
     errors: list[BaseException] = []
     scope = TaskScope(lambda _, error: errors.append(error))
-    workshop = Workshop(store, LeaseKeeper(store, RealClock(), scope), Turns(), scope)
+    clock = RealClock()
+    workshop = Workshop(store, LeaseKeeper(store, clock, scope), Turns(), scope, clock)
     return Lock(workshop, "orders", ttl=60)
 
 

@@ -12,9 +12,11 @@ from quorate.recipes.barriers import Barrier, DoubleBarrier
 from quorate.recipes.claim import DEFAULT_TTL_SECONDS, Turns, Workshop
 from quorate.recipes.counting import BATCH, Counter, Latch, Sequence
 from quorate.recipes.election import Election
+from quorate.recipes.groups import Group
 from quorate.recipes.leases import LeaseKeeper
 from quorate.recipes.lock import Lock
 from quorate.recipes.queues import Queue
+from quorate.recipes.rates import RateLimiter
 from quorate.recipes.sharing import ReadLock, Semaphore, WriteLock
 from quorate.runtime.ports import Ports
 from quorate.runtime.real_ports import real_ports
@@ -47,7 +49,7 @@ class AsyncClient:
         self._store = open_store(self.url, tls=tls, timeout=timeout, ports=ports)
         self._scope = TaskScope(_failed)
         self._keeper = LeaseKeeper(self._store, ports.clock, self._scope)
-        self._workshop = Workshop(self._store, self._keeper, Turns(), self._scope)
+        self._workshop = Workshop(self._store, self._keeper, Turns(), self._scope, ports.clock)
         self.kv: AsyncKV = AsyncKV(self._store)
 
     @property
@@ -103,6 +105,14 @@ class AsyncClient:
     def queue(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> Queue:
         """Return a queue; an element whose taker died is taken again after `ttl` seconds."""
         return Queue(self._workshop, name, ttl=ttl)
+
+    def group(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> Group:
+        """Return a group; a member that died is gone after its `ttl` seconds."""
+        return Group(self._workshop, name, ttl=ttl)
+
+    def rate_limiter(self, name: str, rate: float, burst: int = 1) -> RateLimiter:
+        """Return a limit of `rate` a second, `burst` at once at most, for all together."""
+        return RateLimiter(self._workshop, name, rate, burst)
 
     async def close(self) -> None:
         """Revoke leases, end watches, close connections."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from types import TracebackType
+from typing import TypeVar
 
 from quorate.client.portal import Portal
 from quorate.errors import LockLost
@@ -12,8 +13,12 @@ from quorate.recipes.barriers import Barrier, DoubleBarrier
 from quorate.recipes.claim import Claim, HeldLock
 from quorate.recipes.counting import Counter, Latch, Sequence
 from quorate.recipes.election import Election, Leader
+from quorate.recipes.groups import Group, Member, MemberChange, Membership, View
 from quorate.recipes.queues import Element, Queue
+from quorate.recipes.rates import RateLimiter
 from quorate.recipes.sharing import Semaphore
+
+Thing = TypeVar("Thing")
 
 
 class SyncClaim:
@@ -192,20 +197,97 @@ class SyncQueue:
     @contextmanager
     def take(self) -> Iterator[Element]:
         """Wait for an element and work on it in the body; leaving the body finishes it."""
-        taking = self._queue.take()
-        element = self._portal.call(taking.__aenter__)
-        try:
+        with _entered(self._portal, self._queue.take()) as element:
             yield element
-        except BaseException as error:
-            kind, raised, trace = type(error), error, error.__traceback__
 
-            async def give_back() -> None:
-                await taking.__aexit__(kind, raised, trace)
 
-            self._portal.call(give_back)
-            raise
+class SyncMembership:
+    """One's own place in a group, blocking."""
 
-        async def finish() -> None:
-            await taking.__aexit__(None, None, None)
+    def __init__(self, portal: Portal, membership: Membership) -> None:
+        self._portal = portal
+        self._membership = membership
+        self.id: str = membership.id
 
-        self._portal.call(finish)
+    @property
+    def lost(self) -> bool:
+        """Whether the membership can no longer be proven: others may not see it any more."""
+        return self._membership.lost
+
+    def update(self, data: bytes | str) -> None:
+        """Say something else of oneself. Raises LockLost when the membership has ended."""
+        self._portal.call(lambda: self._membership.update(data))
+
+
+class SyncGroup:
+    """A group, blocking."""
+
+    def __init__(self, portal: Portal, group: Group) -> None:
+        self._portal = portal
+        self._group = group
+
+    @contextmanager
+    def join(self, data: bytes | str = b"") -> Iterator[SyncMembership]:
+        """Be a member while the body runs."""
+        with _entered(self._portal, self._group.join(data)) as membership:
+            yield SyncMembership(self._portal, membership)
+
+    def members(self) -> list[Member]:
+        """Return who is there, by id."""
+        return self._portal.call(self._group.members)
+
+    def changes(self) -> Iterator[MemberChange]:
+        """Give everybody who is there as joined, then each change to come."""
+        changes = self._group.changes()
+
+        async def following() -> MemberChange:
+            return await anext(changes)
+
+        try:
+            while True:
+                yield self._portal.call(following)
+        finally:
+            self._portal.call(changes.aclose)
+
+    @contextmanager
+    def view(self) -> Iterator[View]:
+        """A view of the group for the body, complete from its beginning."""
+        with _entered(self._portal, self._group.view()) as view:
+            yield view
+
+
+class SyncRateLimiter:
+    """A rate limit for all together, blocking."""
+
+    def __init__(self, portal: Portal, limiter: RateLimiter) -> None:
+        self._portal = portal
+        self._limiter = limiter
+
+    def try_acquire(self, tokens: int = 1) -> bool:
+        """Take tokens if they are there now; tell whether."""
+        return self._portal.call(lambda: self._limiter.try_acquire(tokens))
+
+    def acquire(self, tokens: int = 1, *, timeout: float | None = None) -> None:
+        """Take tokens, and wait until they are there, in turn."""
+        self._portal.call(lambda: self._limiter.acquire(tokens, timeout=timeout))
+
+
+@contextmanager
+def _entered(portal: Portal, entering: AbstractAsyncContextManager[Thing]) -> Iterator[Thing]:
+    """Enter an async context manager from a thread, and leave it as the body was left."""
+    thing = portal.call(entering.__aenter__)
+    try:
+        yield thing
+    except BaseException as error:
+        kind, raised, trace = type(error), error, error.__traceback__
+
+        async def leave_with() -> None:
+            await entering.__aexit__(kind, raised, trace)
+
+        portal.call(leave_with)
+        raise
+
+    async def leave() -> None:
+        await entering.__aexit__(None, None, None)
+
+    portal.call(leave)

@@ -13,8 +13,10 @@ from quorate.client.blocking import (
     SyncCounter,
     SyncDoubleBarrier,
     SyncElection,
+    SyncGroup,
     SyncLatch,
     SyncQueue,
+    SyncRateLimiter,
     SyncSemaphore,
     SyncSequence,
 )
@@ -270,6 +272,15 @@ class Client:
     def queue(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> SyncQueue:
         """Return a queue; an element whose taker died is taken again after `ttl` seconds."""
         return SyncQueue(self._portal, self._make(lambda: self._client.queue(name, ttl=ttl)))
+
+    def group(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> SyncGroup:
+        """Return a group; a member that died is gone after its `ttl` seconds."""
+        return SyncGroup(self._portal, self._make(lambda: self._client.group(name, ttl=ttl)))
+
+    def rate_limiter(self, name: str, rate: float, burst: int = 1) -> SyncRateLimiter:
+        """Return a limit of `rate` a second, `burst` at once at most, for all together."""
+        made = self._make(lambda: self._client.rate_limiter(name, rate, burst))
+        return SyncRateLimiter(self._portal, made)
 
     def _make(self, function: Callable[[], Recipe]) -> Recipe:
         """Make a recipe in the loop's thread, where it belongs."""

@@ -4,27 +4,36 @@ from quorate.recipes.barriers import Barrier, DoubleBarrier
 from quorate.recipes.claim import Claim, HeldLock
 from quorate.recipes.counting import Counter, Latch, Sequence
 from quorate.recipes.election import Election, Leader
+from quorate.recipes.groups import ChangeKind, Group, Member, MemberChange, Membership, View
 from quorate.recipes.leases import LeaseKeeper, SharedLease
 from quorate.recipes.lock import Lock
 from quorate.recipes.queues import Element, Queue
+from quorate.recipes.rates import RateLimiter
 from quorate.recipes.sharing import ReadLock, Semaphore, WriteLock
 
 __all__ = [
     "Barrier",
+    "ChangeKind",
     "Claim",
     "Counter",
     "DoubleBarrier",
     "Election",
     "Element",
+    "Group",
     "HeldLock",
     "Latch",
     "Leader",
     "LeaseKeeper",
     "Lock",
+    "Member",
+    "MemberChange",
+    "Membership",
     "Queue",
+    "RateLimiter",
     "ReadLock",
     "Semaphore",
     "Sequence",
     "SharedLease",
+    "View",
     "WriteLock",
 ]

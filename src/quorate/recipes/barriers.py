@@ -51,7 +51,7 @@ class DoubleBarrier:
             raise InvalidRequest("a barrier needs a name")
         if parties < 1:
             raise InvalidRequest(f"a barrier is for at least one party, not {parties}")
-        self._store, self._keeper, self._turns, _ = workshop
+        self._store, self._keeper, self._turns, *_ = workshop
         self._prefix = f"{name}/parties/".encode()
         self._ready = f"{name}/ready".encode()
         self._parties = parties

@@ -25,6 +25,7 @@ from quorate.errors import (
     QuorateError,
 )
 from quorate.recipes.leases import RETRY_SECONDS, LeaseKeeper, SharedLease
+from quorate.runtime.ports import Clock
 from quorate.runtime.scope import TaskScope
 from quorate.store.compare import create_revision
 from quorate.store.port import Store
@@ -126,6 +127,7 @@ class Workshop(NamedTuple):
     keeper: LeaseKeeper
     turns: Turns
     scope: TaskScope
+    clock: Clock
 
 
 class Claim(abc.ABC):
@@ -145,7 +147,7 @@ class Claim(abc.ABC):
             raise InvalidRequest(f"a {self.kind} needs a name")
         if ttl <= 0:
             raise InvalidRequest(f"a ttl is a positive number of seconds, not {ttl}")
-        self._store, self._keeper, self._turns, self._scope = workshop
+        self._store, self._keeper, self._turns, self._scope, _ = workshop
         self._name = name
         self._prefix = name.encode() + b"/"
         self._ttl = ttl

@@ -57,7 +57,7 @@ class Queue:
     def __init__(self, workshop: Workshop, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> None:
         if not name:
             raise InvalidRequest("a queue needs a name")
-        self._store, self._keeper, _, _ = workshop
+        self._store, self._keeper, *_ = workshop
         self._elements = f"{name}/elements/".encode()
         self._claims = f"{name}/claims/".encode()
         self._ttl = ttl

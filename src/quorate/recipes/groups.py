@@ -1,0 +1,204 @@
+"""Who is there: a group whose members come, go and say something of themselves.
+
+A member is a key on its client's lease, so whoever dies is gone after its ttl. A view of a
+group is read once and then follows the changes, so that asking it costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from quorate.errors import Compacted, InvalidRequest, LockLost
+from quorate.recipes.claim import DEFAULT_TTL_SECONDS, Workshop
+from quorate.recipes.leases import SharedLease
+from quorate.runtime.scope import TaskScope
+from quorate.store.compare import create_revision
+from quorate.store.port import Store
+from quorate.store.types import (
+    Delete,
+    Event,
+    EventKind,
+    KeyValue,
+    Put,
+    Range,
+    WatchRequest,
+    prefix_end,
+)
+
+
+class Member(NamedTuple):
+    """A member as others see it."""
+
+    id: str
+    data: bytes
+
+
+class ChangeKind(enum.StrEnum):
+    """What happened to a member."""
+
+    JOINED = "joined"
+    CHANGED = "changed"
+    LEFT = "left"
+
+
+class MemberChange(NamedTuple):
+    """One change of a group. Of who left, `member` has the id and no data."""
+
+    kind: ChangeKind
+    member: Member
+
+
+class Membership:
+    """One's own place in a group, for as long as the lease behind it lives."""
+
+    def __init__(self, store: Store, identifier: str, key: bytes, lease: SharedLease) -> None:
+        self.id = identifier
+        self.token = 0
+        self._store = store
+        self._key = key
+        self._lease = lease
+
+    @property
+    def lost(self) -> bool:
+        """Whether the membership can no longer be proven: others may not see it any more."""
+        return not self._lease.proven
+
+    async def update(self, data: bytes | str) -> None:
+        """Say something else of oneself. Raises LockLost when the membership has ended."""
+        result = await self._store.commit(
+            when=[create_revision(self._key) == self.token],
+            then=[Put(self._key, _bytes(data), self._lease.id)],
+        )
+        if not result.succeeded:
+            raise LockLost(f"the membership {self.id} has ended: join again")
+
+
+class View:
+    """A group as it is, kept up to date in the background."""
+
+    def __init__(self) -> None:
+        self._members: dict[str, Member] = {}
+
+    @property
+    def members(self) -> list[Member]:
+        """Who is there now, by id."""
+        return [self._members[name] for name in sorted(self._members)]
+
+    def take(self, change: MemberChange) -> None:
+        """Follow one change."""
+        if change.kind is ChangeKind.LEFT:
+            self._members.pop(change.member.id, None)
+        else:
+            self._members[change.member.id] = change.member
+
+
+class Group:
+    """A named group. Anybody may look; whoever joins is seen."""
+
+    def __init__(self, workshop: Workshop, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> None:
+        if not name:
+            raise InvalidRequest("a group needs a name")
+        self._store = workshop.store
+        self._keeper = workshop.keeper
+        self._turns = workshop.turns
+        self._scope: TaskScope = workshop.scope
+        self._prefix = f"{name}/members/".encode()
+        self._ttl = ttl
+
+    @asynccontextmanager
+    async def join(self, data: bytes | str = b"") -> AsyncIterator[Membership]:
+        """Be a member while the body runs."""
+        lease = await self._keeper.lease(self._ttl)
+        identifier = f"{lease.id:x}-{self._turns.number():x}"
+        key = self._prefix + identifier.encode()
+        membership = Membership(self._store, identifier, key, lease)
+        membership.token = await self._store.put(key, _bytes(data), lease=lease.id)
+        try:
+            yield membership
+        finally:
+            if not membership.lost:
+                await self._store.commit(
+                    when=[create_revision(key) == membership.token], then=[Delete(key)]
+                )
+
+    async def members(self) -> list[Member]:
+        """Return who is there, by id."""
+        found, _ = await self._read()
+        return [self._member(item) for item in found]
+
+    async def changes(self) -> AsyncGenerator[MemberChange, None]:
+        """Give everybody who is there as joined, then each change to come."""
+        known: dict[bytes, bytes] = {}
+        while True:
+            found, revision = await self._read()
+            present = {item.key: item.value for item in found}
+            # After a gap in the history, what happened in it follows from what is there now.
+            for key in [key for key in known if key not in present]:
+                del known[key]
+                yield MemberChange(ChangeKind.LEFT, Member(self._id(key), b""))
+            for key, value in present.items():
+                if known.get(key) != value:
+                    kind = ChangeKind.CHANGED if key in known else ChangeKind.JOINED
+                    known[key] = value
+                    yield MemberChange(kind, Member(self._id(key), value))
+            end = prefix_end(self._prefix)
+            watch = self._store.watch(WatchRequest(self._prefix, end, revision + 1))
+            try:
+                async for batch in watch:
+                    for event in batch.events:
+                        yield self._change(event, known)
+            except Compacted:
+                continue
+            finally:
+                await watch.close()
+
+    @asynccontextmanager
+    async def view(self) -> AsyncIterator[View]:
+        """A view of the group for the body, complete from its beginning."""
+        view = View()
+        for member in await self.members():
+            view.take(MemberChange(ChangeKind.JOINED, member))
+        following = self._scope.spawn(self._follow(view), name="group-view")
+        try:
+            yield view
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    async def _follow(self, view: View) -> None:
+        async for change in self.changes():
+            view.take(change)
+
+    async def _read(self) -> tuple[list[KeyValue], int]:
+        items: list[KeyValue] = []
+        end = prefix_end(self._prefix)
+        page = await self._store.range(Range(self._prefix, end))
+        items += page.items
+        while page.more:
+            following = Range(items[-1].key + b"\x00", end, revision=page.revision)
+            page = await self._store.range(following)
+            items += page.items
+        return items, page.revision
+
+    def _change(self, event: Event, known: dict[bytes, bytes]) -> MemberChange:
+        key = event.kv.key
+        if event.kind is EventKind.DELETE:
+            known.pop(key, None)
+            return MemberChange(ChangeKind.LEFT, Member(self._id(key), b""))
+        kind = ChangeKind.CHANGED if key in known else ChangeKind.JOINED
+        known[key] = event.kv.value
+        return MemberChange(kind, Member(self._id(key), event.kv.value))
+
+    def _member(self, item: KeyValue) -> Member:
+        return Member(self._id(item.key), item.value)
+
+    def _id(self, key: bytes) -> str:
+        return key.removeprefix(self._prefix).decode()
+
+
+def _bytes(data: bytes | str) -> bytes:
+    return data.encode() if isinstance(data, str) else data
