@@ -111,6 +111,14 @@ class Node:
         directory = self.config.data_dir
         self._files.make_directory(directory)
         self._unlock = data_directory.lock(self._files, directory)
+        try:
+            await self._start(directory)
+        except BaseException:
+            # Whoever can do better may have the directory.
+            self._unlock()
+            raise
+
+    async def _start(self, directory: str) -> None:
         if data_directory.is_unfinished(self._files, directory):
             raise ConfigurationError(
                 f"a restore or recovery of {directory} did not end: run quorate recover again, "
