@@ -23,6 +23,7 @@ PAIRS = [
     (recipes.Latch, blocking.SyncLatch),
     (recipes.Barrier, blocking.SyncBarrier),
     (recipes.DoubleBarrier, blocking.SyncDoubleBarrier),
+    (recipes.Config, blocking.SyncConfig),
     (recipes.Queue, blocking.SyncQueue),
     (recipes.Group, blocking.SyncGroup),
     (recipes.Membership, blocking.SyncMembership),

@@ -78,6 +78,27 @@ def test_a_barrier_holds_whoever_comes_until_it_is_lifted(url: str, name: str) -
     asyncio.run(body())
 
 
+def test_waiting_outlives_the_history(url: str, name: str) -> None:
+    async def body() -> None:
+        async with clients(url, 2) as (one, two):
+            await one.barrier(f"{name}-b").raise_()
+            await one.latch(f"{name}-l", 2).count_down()
+            for _ in range(3):
+                revision = await one.kv.put(f"{name}-other", "")
+            await one.kv.compact(revision)
+            waiters = [
+                asyncio.ensure_future(two.barrier(f"{name}-b").wait()),
+                asyncio.ensure_future(two.latch(f"{name}-l", 2).wait()),
+            ]
+            await asyncio.sleep(0)
+            await one.barrier(f"{name}-b").lift()
+            await one.latch(f"{name}-l", 2).count_down()
+            async with asyncio.timeout(PATIENCE):
+                await asyncio.gather(*waiters)
+
+    asyncio.run(body())
+
+
 def test_parties_enter_together_and_leave_together(url: str, name: str) -> None:
     async def body() -> None:
         entered: list[int] = []

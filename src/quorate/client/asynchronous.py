@@ -10,6 +10,7 @@ from quorate.client.kv import AsyncKV
 from quorate.client.urls import open_store, resolve_url
 from quorate.recipes.barriers import Barrier, DoubleBarrier
 from quorate.recipes.claim import DEFAULT_TTL_SECONDS, Turns, Workshop
+from quorate.recipes.config import Config, Value
 from quorate.recipes.counting import BATCH, Counter, Latch, Sequence
 from quorate.recipes.election import Election
 from quorate.recipes.groups import Group
@@ -113,6 +114,10 @@ class AsyncClient:
     def rate_limiter(self, name: str, rate: float, burst: int = 1) -> RateLimiter:
         """Return a limit of `rate` a second, `burst` at once at most, for all together."""
         return RateLimiter(self._workshop, name, rate, burst)
+
+    def config(self, name: str, default: Value) -> Config[Value]:
+        """Return a configuration of the default's type, which counts until somebody writes."""
+        return Config(self._store, name, default)
 
     async def close(self) -> None:
         """Revoke leases, end watches, close connections."""

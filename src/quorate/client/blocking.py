@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from types import TracebackType
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from quorate.client.portal import Portal
 from quorate.errors import LockLost
 from quorate.recipes.barriers import Barrier, DoubleBarrier
 from quorate.recipes.claim import Claim, HeldLock
+from quorate.recipes.config import Config, Value, Version
 from quorate.recipes.counting import Counter, Latch, Sequence
 from quorate.recipes.election import Election, Leader
 from quorate.recipes.groups import Group, Member, MemberChange, Membership, View
@@ -270,6 +271,47 @@ class SyncRateLimiter:
     def acquire(self, tokens: int = 1, *, timeout: float | None = None) -> None:
         """Take tokens, and wait until they are there, in turn."""
         self._portal.call(lambda: self._limiter.acquire(tokens, timeout=timeout))
+
+
+class SyncConfig(Generic[Value]):
+    """A configuration that all share, blocking."""
+
+    def __init__(self, portal: Portal, config: Config[Value]) -> None:
+        self._portal = portal
+        self._config = config
+
+    def get(self) -> Version[Value]:
+        """Return what counts now."""
+        return self._portal.call(self._config.get)
+
+    def at(self, revision: int) -> Version[Value]:
+        """Return what counted at a past revision."""
+        return self._portal.call(lambda: self._config.at(revision))
+
+    def set(self, value: Value) -> int:
+        """Write, whatever is there, and return the revision."""
+        return self._portal.call(lambda: self._config.set(value))
+
+    def update(self, change: Callable[[Value], Value]) -> Version[Value]:
+        """Write what `change` makes of what is there; it is called in the client's thread."""
+        return self._portal.call(lambda: self._config.update(change))
+
+    def roll_back(self, revision: int) -> Version[Value]:
+        """Write again what counted at a past revision."""
+        return self._portal.call(lambda: self._config.roll_back(revision))
+
+    def changes(self) -> Iterator[Version[Value]]:
+        """Give what counts now, and each version to come; of several at once the last."""
+        changes = self._config.changes()
+
+        async def following() -> Version[Value]:
+            return await anext(changes)
+
+        try:
+            while True:
+                yield self._portal.call(following)
+        finally:
+            self._portal.call(changes.aclose)
 
 
 @contextmanager

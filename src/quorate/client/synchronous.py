@@ -10,6 +10,7 @@ from quorate.client.asynchronous import TIMEOUT_SECONDS, AsyncClient
 from quorate.client.blocking import (
     SyncBarrier,
     SyncClaim,
+    SyncConfig,
     SyncCounter,
     SyncDoubleBarrier,
     SyncElection,
@@ -23,6 +24,7 @@ from quorate.client.blocking import (
 from quorate.client.kv import AsyncKV, EventStream, Text
 from quorate.client.portal import Portal
 from quorate.recipes.claim import DEFAULT_TTL_SECONDS
+from quorate.recipes.config import Value
 from quorate.recipes.counting import BATCH
 from quorate.runtime.transport.tls import TlsConfig
 from quorate.store.types import (
@@ -281,6 +283,10 @@ class Client:
         """Return a limit of `rate` a second, `burst` at once at most, for all together."""
         made = self._make(lambda: self._client.rate_limiter(name, rate, burst))
         return SyncRateLimiter(self._portal, made)
+
+    def config(self, name: str, default: Value) -> SyncConfig[Value]:
+        """Return a configuration of the default's type, which counts until somebody writes."""
+        return SyncConfig(self._portal, self._make(lambda: self._client.config(name, default)))
 
     def _make(self, function: Callable[[], Recipe]) -> Recipe:
         """Make a recipe in the loop's thread, where it belongs."""

@@ -2,6 +2,7 @@
 
 from quorate.recipes.barriers import Barrier, DoubleBarrier
 from quorate.recipes.claim import Claim, HeldLock
+from quorate.recipes.config import Config, Version
 from quorate.recipes.counting import Counter, Latch, Sequence
 from quorate.recipes.election import Election, Leader
 from quorate.recipes.groups import ChangeKind, Group, Member, MemberChange, Membership, View
@@ -15,6 +16,7 @@ __all__ = [
     "Barrier",
     "ChangeKind",
     "Claim",
+    "Config",
     "Counter",
     "DoubleBarrier",
     "Election",
@@ -34,6 +36,7 @@ __all__ = [
     "Semaphore",
     "Sequence",
     "SharedLease",
+    "Version",
     "View",
     "WriteLock",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quorate.errors import InvalidRequest, LockLost
-from quorate.recipes.changes import changed
+from quorate.recipes.changes import changed, seen
 from quorate.recipes.claim import DEFAULT_TTL_SECONDS, Workshop
 from quorate.recipes.leases import SharedLease
 from quorate.store.compare import version
@@ -30,10 +30,10 @@ class Barrier:
     async def wait(self) -> None:
         """Return once it is lifted, at once if it is not up."""
         while True:
-            found = await self._store.get(self._key)
+            found, revision = await seen(self._store, self._key)
             if found is None:
                 return
-            await changed(self._store, self._key, None, found.mod_revision)
+            await changed(self._store, self._key, None, revision)
 
 
 class DoubleBarrier:

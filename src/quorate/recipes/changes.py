@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from quorate.errors import Compacted
 from quorate.store.port import Store
-from quorate.store.types import WatchRequest
+from quorate.store.types import KeyValue, Range, WatchRequest
+
+
+async def seen(store: Store, key: bytes) -> tuple[KeyValue | None, int]:
+    """Return a key, and the store's revision at which it was so: wait for changes from there.
+
+    From the key's own revision on the history may be gone.
+    """
+    found = await store.range(Range(key, key + b"\x00", limit=1))
+    return (found.items[0] if found.items else None), found.revision
 
 
 async def changed(store: Store, start: bytes, end: bytes | None, revision: int) -> None:

@@ -10,7 +10,7 @@ import asyncio
 from typing import Final
 
 from quorate.errors import InvalidRequest
-from quorate.recipes.changes import changed
+from quorate.recipes.changes import changed, seen
 from quorate.store.compare import mod_revision
 from quorate.store.port import Store
 from quorate.store.types import Get, KeyValue, Put
@@ -95,10 +95,13 @@ class Latch:
     async def wait(self) -> None:
         """Return once it is open."""
         while True:
-            found = await self._found()
-            if found.value == b"0":
+            found, revision = await seen(self._store, self._key)
+            if found is None:
+                await self._found()
+            elif found.value == b"0":
                 return
-            await changed(self._store, self._key, None, found.mod_revision)
+            else:
+                await changed(self._store, self._key, None, revision)
 
     async def _found(self) -> KeyValue:
         while True:
