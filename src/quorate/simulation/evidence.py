@@ -107,6 +107,16 @@ class HoldLog(msgspec.Struct):
     accesses: list[int]
 
 
+class ElementLog(msgspec.Struct):
+    """One element of a queue: what its producer learnt, and who was told that it is finished."""
+
+    value: bytes
+    put: Outcome = Outcome.UNKNOWN
+    finished: list[str] = []
+    doubtful: bool = False
+    """Some consumer doesn't know whether it finished it."""
+
+
 class LeaseLog(msgspec.Struct):
     """One lease as its client saw it."""
 
@@ -135,6 +145,9 @@ class Evidence:
         self.watches: list[WatchLog] = []
         self.holds: list[HoldLog] = []
         self.leases: list[LeaseLog] = []
+        self.shares: list[HoldLog] = []
+        """Semaphores, read-write locks and elections; `lock` begins with the kind."""
+        self.elements: list[ElementLog] = []
         self.violations: list[Violation] = []
 
     def violation(self, checker: str, text: str) -> None:

@@ -8,6 +8,8 @@ from quorate.recipes.leases import MARGIN
 from quorate.simulation.checkers.leases import check_leases
 from quorate.simulation.checkers.linearizability import check_linearizability
 from quorate.simulation.checkers.locks import check_holders, check_locks
+from quorate.simulation.checkers.queue import check_queue
+from quorate.simulation.checkers.shares import check_shares
 from quorate.simulation.checkers.watches import check_watches
 from quorate.simulation.checkers.writes import check_writes
 from quorate.simulation.evidence import Evidence
@@ -29,6 +31,11 @@ def judge(evidence: Evidence, plan: Plan, now: int, last_election: int) -> None:
         "watches": check_watches(evidence.watches, evidence.changes),
         "lock exclusion": check_locks(evidence.holds),
         "lock trust": check_holders(evidence.holds, evidence.changes),
+        "shared claims": [
+            *check_shares(evidence.shares),
+            *check_holders(evidence.shares, evidence.changes),
+        ],
+        "queue": check_queue(evidence.elements, evidence.changes),
         "leases": check_leases(
             evidence.leases,
             evidence.changes,
