@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -88,16 +88,7 @@ class SyncElection(SyncClaim):
 
     def observe(self) -> Iterator[Leader | None]:
         """Give the leader now, and each one to come; None while there is none."""
-        leaders = self._election.observe()
-
-        async def following() -> Leader | None:
-            return await anext(leaders)
-
-        try:
-            while True:
-                yield self._portal.call(following)
-        finally:
-            self._portal.call(leaders.aclose)
+        return _each(self._portal, self._election.observe())
 
 
 class SyncCounter:
@@ -239,16 +230,7 @@ class SyncGroup:
 
     def changes(self) -> Iterator[MemberChange]:
         """Give everybody who is there as joined, then each change to come."""
-        changes = self._group.changes()
-
-        async def following() -> MemberChange:
-            return await anext(changes)
-
-        try:
-            while True:
-                yield self._portal.call(following)
-        finally:
-            self._portal.call(changes.aclose)
+        return _each(self._portal, self._group.changes())
 
     @contextmanager
     def view(self) -> Iterator[View]:
@@ -302,16 +284,7 @@ class SyncConfig(Generic[Value]):
 
     def changes(self) -> Iterator[Version[Value]]:
         """Give what counts now, and each version to come; of several at once the last."""
-        changes = self._config.changes()
-
-        async def following() -> Version[Value]:
-            return await anext(changes)
-
-        try:
-            while True:
-                yield self._portal.call(following)
-        finally:
-            self._portal.call(changes.aclose)
+        return _each(self._portal, self._config.changes())
 
 
 @contextmanager
@@ -333,3 +306,16 @@ def _entered(portal: Portal, entering: AbstractAsyncContextManager[Thing]) -> It
         await entering.__aexit__(None, None, None)
 
     portal.call(leave)
+
+
+def _each(portal: Portal, things: AsyncGenerator[Thing, None]) -> Iterator[Thing]:
+    """Iterate from a thread over an async generator that goes on for ever."""
+
+    async def following() -> Thing:
+        return await anext(things)
+
+    try:
+        while True:
+            yield portal.call(following)
+    finally:
+        portal.call(things.aclose)

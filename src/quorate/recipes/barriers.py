@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from quorate.errors import InvalidRequest, LockLost
-from quorate.recipes.changes import changed, seen
+from quorate.recipes.changes import changed, everything, seen
 from quorate.recipes.claim import DEFAULT_TTL_SECONDS, Workshop
-from quorate.recipes.leases import SharedLease
 from quorate.store.compare import version
-from quorate.store.types import Content, Delete, Put, Range, RangeResult, prefix_end
+from quorate.store.types import Content, Delete, Put, Range, prefix_end
 
 
 class Barrier:
@@ -57,42 +56,43 @@ class DoubleBarrier:
         self._parties = parties
         self._ttl = ttl
         self._key = b""
-        self._lease: SharedLease | None = None
 
     async def enter(self) -> None:
         """Return once all parties are here.
 
         Raises LockLost when one's own lease ended meanwhile.
         """
-        lease = self._lease = await self._keeper.lease(self._ttl)
+        lease = await self._keeper.lease(self._ttl)
         self._key = self._prefix + b"%x-%x" % (lease.id, self._turns.number())
         await self._store.put(self._key, b"", lease=lease.id)
         while True:
-            found = await self._present()
-            if not any(item.key == self._key for item in found.items):
+            present, revision = await self._present()
+            if self._key not in present:
                 raise LockLost("this party's lease ended before the others came")
-            if found.count >= self._parties:
+            if len(present) >= self._parties:
                 await self._store.commit(
                     when=[version(self._ready) == 0], then=[Put(self._ready, b"")]
                 )
                 return
             if await self._store.get(self._ready) is not None:
                 return
-            await changed(self._store, self._prefix, prefix_end(self._prefix), found.revision)
+            await changed(self._store, self._prefix, prefix_end(self._prefix), revision)
 
     async def leave(self) -> None:
         """Return once all parties have left."""
         await self._store.delete(self._key)
         while True:
-            found = await self._present()
-            if not found.count:
-                # Whoever sees the last one go clears the way for the next group.
+            present, revision = await self._present()
+            if not present:
+                # Whoever sees the last one go leaves nothing behind.
                 await self._store.commit(
                     when=[version(self._ready) > 0], then=[Delete(self._ready)]
                 )
                 return
-            await changed(self._store, self._prefix, prefix_end(self._prefix), found.revision)
+            await changed(self._store, self._prefix, prefix_end(self._prefix), revision)
 
-    async def _present(self) -> RangeResult:
-        end = prefix_end(self._prefix)
-        return await self._store.range(Range(self._prefix, end, content=Content.KEYS))
+    async def _present(self) -> tuple[frozenset[bytes], int]:
+        """Return the keys of the parties that are here, and the revision."""
+        query = Range(self._prefix, prefix_end(self._prefix), content=Content.KEYS)
+        items, revision = await everything(self._store, query)
+        return frozenset(item.key for item in items), revision

@@ -1,10 +1,12 @@
-"""Waiting until something under a key or prefix changes."""
+"""Reading a key or a whole range, and waiting until something there changes."""
 
 from __future__ import annotations
 
+import msgspec
+
 from quorate.errors import Compacted
 from quorate.store.port import Store
-from quorate.store.types import KeyValue, Range, WatchRequest
+from quorate.store.types import KeyValue, Range, RangeResult, WatchRequest
 
 
 async def seen(store: Store, key: bytes) -> tuple[KeyValue | None, int]:
@@ -14,6 +16,24 @@ async def seen(store: Store, key: bytes) -> tuple[KeyValue | None, int]:
     """
     found = await store.range(Range(key, key + b"\x00", limit=1))
     return (found.items[0] if found.items else None), found.revision
+
+
+async def everything(store: Store, query: Range) -> tuple[list[KeyValue], int]:
+    """Return all of a range in the order of its keys, over its pages, and the revision."""
+    page = await store.range(query)
+    return await rest(store, query, page), page.revision
+
+
+async def rest(store: Store, query: Range, page: RangeResult) -> list[KeyValue]:
+    """Return a range's items from its first page on, as of that page's revision."""
+    items = list(page.items)
+    while page.more:
+        following = msgspec.structs.replace(
+            query, start=items[-1].key + b"\x00", revision=page.revision
+        )
+        page = await store.range(following)
+        items += page.items
+    return items
 
 
 async def changed(store: Store, start: bytes, end: bytes | None, revision: int) -> None:

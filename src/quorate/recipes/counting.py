@@ -13,7 +13,7 @@ from quorate.errors import InvalidRequest
 from quorate.recipes.changes import changed, seen
 from quorate.store.compare import mod_revision
 from quorate.store.port import Store
-from quorate.store.types import Get, KeyValue, Put
+from quorate.store.types import KeyValue, Put
 
 BATCH: Final = 1000
 
@@ -110,7 +110,7 @@ class Latch:
                 return found
             await self._store.commit(
                 when=[mod_revision(self._key) == 0],
-                then=[Put(self._key, b"%d" % self._count), Get(self._key)],
+                then=[Put(self._key, b"%d" % self._count)],
             )
 
 

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from quorate.errors import Compacted, InvalidRequest, LockLost
+from quorate.recipes.changes import everything
 from quorate.recipes.claim import DEFAULT_TTL_SECONDS, Workshop
 from quorate.recipes.leases import SharedLease
 from quorate.runtime.scope import TaskScope
@@ -132,7 +133,11 @@ class Group:
 
     async def changes(self) -> AsyncGenerator[MemberChange, None]:
         """Give everybody who is there as joined, then each change to come."""
-        known: dict[bytes, bytes] = {}
+        async for change in self._changes({}):
+            yield change
+
+    async def _changes(self, known: dict[bytes, bytes]) -> AsyncGenerator[MemberChange, None]:
+        """Give what is different from `known` (data by key), then each change to come."""
         while True:
             found, revision = await self._read()
             present = {item.key: item.value for item in found}
@@ -160,29 +165,23 @@ class Group:
     async def view(self) -> AsyncIterator[View]:
         """A view of the group for the body, complete from its beginning."""
         view = View()
-        for member in await self.members():
-            view.take(MemberChange(ChangeKind.JOINED, member))
-        following = self._scope.spawn(self._follow(view), name="group-view")
+        found, _ = await self._read()
+        for item in found:
+            view.take(MemberChange(ChangeKind.JOINED, self._member(item)))
+        known = {item.key: item.value for item in found}
+        following = self._scope.spawn(self._follow(view, known), name="group-view")
         try:
             yield view
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
 
-    async def _follow(self, view: View) -> None:
-        async for change in self.changes():
+    async def _follow(self, view: View, known: dict[bytes, bytes]) -> None:
+        async for change in self._changes(known):
             view.take(change)
 
     async def _read(self) -> tuple[list[KeyValue], int]:
-        items: list[KeyValue] = []
-        end = prefix_end(self._prefix)
-        page = await self._store.range(Range(self._prefix, end))
-        items += page.items
-        while page.more:
-            following = Range(items[-1].key + b"\x00", end, revision=page.revision)
-            page = await self._store.range(following)
-            items += page.items
-        return items, page.revision
+        return await everything(self._store, Range(self._prefix, prefix_end(self._prefix)))
 
     def _change(self, event: Event, known: dict[bytes, bytes]) -> MemberChange:
         key = event.kv.key

@@ -26,10 +26,9 @@ PRIORITIES: Final = range(256)
 class Element:
     """An element in one's hands: its value, and the token of having it."""
 
-    def __init__(self, value: bytes, token: int, claim: bytes, lease: SharedLease) -> None:
+    def __init__(self, value: bytes, token: int, lease: SharedLease) -> None:
         self.value = value
         self.token = token
-        self._claim = claim
         self._lease = lease
 
     @property
@@ -93,9 +92,10 @@ class Queue:
     async def _take(self) -> _Taken:
         while True:
             lease = await self._keeper.lease(self._ttl)
-            start = self._elements
+            start, began = self._elements, 0
             while True:
                 page = await self._store.range(Range(start, prefix_end(self._elements), limit=LOOK))
+                began = began or page.revision
                 taken = await self._first_free(page.items, lease)
                 if taken is not None:
                     return taken
@@ -104,9 +104,9 @@ class Queue:
                 start = page.items[-1].key + b"\x00"
             if not lease.proven:
                 continue
-            # A new element, or one that was given back.
+            # A new element, or one that was given back since the first page was read.
             prefix = self._elements.removesuffix(b"elements/")
-            await changed(self._store, prefix, prefix_end(prefix), page.revision)
+            await changed(self._store, prefix, prefix_end(prefix), began)
 
     async def _first_free(self, items: tuple[KeyValue, ...], lease: SharedLease) -> _Taken | None:
         if not items:
@@ -127,7 +127,7 @@ class Queue:
                 lease.lost.set()
                 return None
             if result.succeeded:
-                element = Element(item.value, result.revision, claim, lease)
+                element = Element(item.value, result.revision, lease)
                 return _Taken(item.key, element)
         return None
 

@@ -10,6 +10,7 @@ import asyncio
 from typing import ClassVar, Final
 
 from quorate.errors import Compacted, InvalidRequest, LockError, LockLost
+from quorate.recipes.changes import rest
 from quorate.recipes.claim import DEFAULT_TTL_SECONDS, Claim, HeldLock, Place, Workshop
 from quorate.recipes.leases import SharedLease
 from quorate.store.types import (
@@ -18,7 +19,6 @@ from quorate.store.types import (
     EventKind,
     KeyValue,
     Range,
-    RangeOrder,
     RangeResult,
     WatchRequest,
     prefix_end,
@@ -35,6 +35,7 @@ class SharedClaim(Claim):
 
     part: ClassVar[bytes] = b""
     """What the names of this kind's keys begin with, under the common prefix."""
+    _content: ClassVar[Content] = Content.KEYS
 
     def _key(self, lease: SharedLease) -> bytes:
         return self._prefix + self.part + b"%x-%x" % (lease.id, self._turns.number())
@@ -79,33 +80,19 @@ class SharedClaim(Claim):
 
     async def _place(self, key: bytes, found: RangeResult) -> Place:
         """Read one's place from the whole queue; raises LockLost when it is not there."""
-        items = list(found.items)
-        while found.more:
-            following = Range(
-                items[-1].key + b"\x00",
-                prefix_end(self._prefix),
-                revision=found.revision,
-                content=self._content,
-            )
-            found = await self._store.range(following)
-            items += found.items
+        items = await rest(self._store, self._everybody(), found)
         own = next((item for item in items if item.key == key), None)
         if own is None:
             raise LockLost("the waiter's lease ended")
         before = [item for item in items if item.create_revision < own.create_revision]
-        before.sort(key=_age)
         return Place(own.create_revision, self._counted(before), found.revision)
 
     def _counted(self, before: list[KeyValue]) -> tuple[bytes, ...]:
         """Return the keys before one's own that count."""
         return tuple(item.key for item in before)
 
-    _content: ClassVar[Content] = Content.KEYS
-
     def _everybody(self) -> Range:
-        return Range(
-            self._prefix, prefix_end(self._prefix), order=RangeOrder.KEY, content=self._content
-        )
+        return Range(self._prefix, prefix_end(self._prefix), content=self._content)
 
 
 class Semaphore(SharedClaim):
@@ -190,7 +177,3 @@ class WriteLock(SharedClaim):
 
     def _is_enough(self, place: Place) -> bool:
         return not place.before
-
-
-def _age(item: KeyValue) -> int:
-    return item.create_revision

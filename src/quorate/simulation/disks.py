@@ -24,8 +24,15 @@ class Disk:
         self._core: Core | None = None
         self._tickets: dict[int, tuple[int, tuple[int, int]]] = {}
 
-    def recovered(self, core: Core) -> Iterator[str]:
-        """Begin a life with what was recovered; give what of the last life is missing."""
+    def recovered(self, core: Core) -> list[str]:
+        """Begin a life with what was recovered; return what of the last life is missing."""
+        missing = list(self._missing(core))
+        self._core = core
+        self._tickets = {}
+        self.last, self.vote = core.log.last_index, (core.term, core.vote)
+        return missing
+
+    def _missing(self, core: Core) -> Iterator[str]:
         log, vote, before = core.log, (core.term, core.vote), self._core
         if before is not None:
             if vote[0] < self.vote[0] or (
@@ -36,9 +43,6 @@ class Disk:
                 yield f"entry {self.last} was on its disk, the log came back to {log.last_index}"
             elif not self._agrees(log.term(self.last), before.log.term(self.last)):
                 yield f"entry {self.last} came back with another term"
-        self._core = core
-        self._tickets = {}
-        self.last, self.vote = log.last_index, vote
 
     def belongs_to(self, core: Core) -> bool:
         """Whether this is the life that has the disk now."""

@@ -23,7 +23,7 @@ UNLIMITED = 1 << 62
 class _Handle:
     """What asyncio's handle is, without what only its own loops need of it.
 
-    It is made for every step of every task, so it takes a tenth of a simulation's time.
+    One is made for every step of every task.
     """
 
     __slots__ = ("arguments", "callback", "context")

@@ -15,9 +15,9 @@ from typing import Any, Final
 import grpc
 from grpc.aio import AioRpcError, Channel, StreamStreamCall, insecure_channel, secure_channel
 
-from quorate.engines.etcd.errors import is_compacted, never_sent, refusal_of
+from quorate.engines.etcd.errors import LOGIN_ENDED, is_compacted, never_sent, refusal_of
 from quorate.engines.etcd.messages import MESSAGES
-from quorate.errors import ConfigurationError, OutcomeUnknown, Unauthenticated, Unavailable
+from quorate.errors import ConfigurationError, OutcomeUnknown, QuorateError, Unavailable
 from quorate.runtime.transport.tls import TlsConfig
 
 ATTEMPT_SECONDS: Final = 2.0
@@ -62,7 +62,7 @@ class Endpoints:
             try:
                 return await self._call(method, request, min(ATTEMPT_SECONDS, max(left, 0.001)))
             except AioRpcError as error:
-                await self._after(error)
+                self._after(error)
                 if loop.time() + RETRY_SECONDS >= deadline:
                     raise Unavailable(self._explain(method, error)) from error
             await asyncio.sleep(RETRY_SECONDS)
@@ -75,7 +75,7 @@ class Endpoints:
             try:
                 return await self._call(method, request, max(deadline - loop.time(), 0.001))
             except AioRpcError as error:
-                await self._after(error)
+                self._after(error)
                 if not never_sent(error):
                     raise OutcomeUnknown(
                         "the write was sent and not answered in time; it happened once or not at "
@@ -119,18 +119,23 @@ class Endpoints:
         metadata = () if service == "Auth" else await self._metadata()
         return await call(request, timeout=seconds, metadata=metadata)
 
-    async def _after(self, error: AioRpcError) -> None:
-        """Raise what the server refused (AioRpcError: the history is gone); else look elsewhere."""
-        if is_compacted(error):
-            raise error
+    def judge(self, error: AioRpcError) -> QuorateError | None:
+        """Return what the server refused; else look elsewhere, with a new token if need be."""
         refusal = refusal_of(error)
-        if isinstance(refusal, Unauthenticated) and "invalid auth token" in str(refusal):
+        if LOGIN_ENDED in (error.details() or ""):
             # Tokens end, also with the server that gave them.
             self._token = ""
-            return
+        elif refusal is None:
+            self.leave()
+        return refusal
+
+    def _after(self, error: AioRpcError) -> None:
+        """Raise what the server refused; AioRpcError when the history is gone."""
+        if is_compacted(error):
+            raise error
+        refusal = self.judge(error)
         if refusal is not None:
             raise refusal from error
-        self.leave()
 
     async def _metadata(self) -> _Metadata:
         # A server that has lost its leader says so, instead of letting one wait.

@@ -32,7 +32,6 @@ _BY_TEXT: Final[tuple[tuple[str, type[QuorateError]], ...]] = (
     ("permission denied", Unauthenticated),
     ("authentication failed", Unauthenticated),
     ("user name is empty", Unauthenticated),
-    ("invalid auth token", Unauthenticated),
 )
 _BY_CODE: Final[dict[grpc.StatusCode, type[QuorateError]]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
@@ -40,6 +39,7 @@ _BY_CODE: Final[dict[grpc.StatusCode, type[QuorateError]]] = {
     grpc.StatusCode.PERMISSION_DENIED: Unauthenticated,
     grpc.StatusCode.UNIMPLEMENTED: ConfigurationError,
 }
+LOGIN_ENDED: Final = "invalid auth token"
 _UNSENT: Final = ("failed to connect", "Connection refused", "no leader", "DNS resolution failed")
 
 
@@ -51,12 +51,16 @@ def is_compacted(error: AioRpcError) -> bool:
 def never_sent(error: AioRpcError) -> bool:
     """Whether the request certainly reached no log."""
     details = error.details() or ""
+    if LOGIN_ENDED in details:
+        return True
     return error.code() is grpc.StatusCode.UNAVAILABLE and any(text in details for text in _UNSENT)
 
 
 def refusal_of(error: AioRpcError) -> QuorateError | None:
-    """Return the error that a refusal is; None when the trouble is on the way."""
+    """Return the error that a refusal is; None when asking again may help."""
     details = error.details() or ""
+    if LOGIN_ENDED in details:
+        return None
     for text, kind in _BY_TEXT:
         if text in details:
             return kind(f"etcd: {details}")

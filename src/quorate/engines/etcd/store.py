@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any, Final
@@ -59,6 +60,7 @@ from quorate.store.types import (
     prefix_end,
 )
 
+logger: logging.Logger = logging.getLogger("quorate.client")
 LIMITS: Final = Limits()
 LEASE_TTL_MAX: Final = 9_000_000_000
 """What etcd itself takes, in seconds."""
@@ -80,8 +82,7 @@ class EtcdStore:
         timeout: float = 10.0,
     ) -> None:
         self._endpoints = Endpoints(addresses, tls=tls, user=user, timeout=timeout)
-        self._errors: list[BaseException] = []
-        self._scope = TaskScope(lambda _, error: self._errors.append(error))
+        self._scope = TaskScope(_failed)
         self._watches = EtcdWatches(self._endpoints, self._scope)
         self._closed = False
 
@@ -253,6 +254,10 @@ class EtcdStore:
         finally:
             await watch.close()
         return Unavailable(f"etcd: {error.details()}")
+
+
+def _failed(name: str, error: BaseException) -> None:
+    logger.error("%s failed", name, exc_info=error)
 
 
 def _check(put: Put) -> None:

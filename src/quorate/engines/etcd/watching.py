@@ -11,7 +11,6 @@ from typing import Any, Final
 from grpc.aio import AioRpcError
 
 from quorate.engines.etcd.endpoints import Endpoints
-from quorate.engines.etcd.errors import refusal_of
 from quorate.engines.etcd.messages import MESSAGES
 from quorate.engines.etcd.translation import FROM_KEY, event
 from quorate.engines.resumable import ResumableWatch
@@ -71,12 +70,13 @@ class EtcdWatches:
                 try:
                     await self._listen()
                 except AioRpcError as error:
-                    refusal = refusal_of(error)
+                    refusal = self._endpoints.judge(error)
                     if refusal is not None:
                         self._fail_all(refusal)
                         return
+                else:
+                    self._endpoints.leave()
                 self._requests = None
-                self._endpoints.leave()
                 await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._requests = None

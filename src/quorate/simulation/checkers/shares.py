@@ -37,7 +37,7 @@ def check_shares(holds: Sequence[HoldLog], permits: int = 2) -> list[str]:
 
 
 def _too_many(holds: Sequence[HoldLog], most: int) -> Iterator[str]:
-    """Sweep over the moments at which holds begin and end."""
+    """Look, at each hold's beginning, who else has it."""
     for hold in holds:
         begin = hold.accesses[0]
         beside = [
