@@ -15,10 +15,12 @@ from quorate.embedded import FileStore
 from quorate.engines.cluster import ClusterStore
 from quorate.engines.etcd import EtcdStore
 from quorate.engines.memory import MemoryStore
+from quorate.engines.zookeeper import ZooKeeperStore
 from quorate.store import Store
 from quorate.testing.contract import StoreContract
 
 from .etcd_servers import EtcdServers
+from .zookeeper_servers import HOW_TO_GET, ZooKeeperServers, installed
 
 
 class TestMemory(StoreContract):
@@ -89,3 +91,29 @@ class TestEtcd(StoreContract):
         store = EtcdStore(self.servers.addresses)
         yield store
         await store.close()
+
+
+@pytest.mark.system
+@pytest.mark.skipif(not installed(), reason=HOW_TO_GET)
+class TestZooKeeper(StoreContract):
+    servers: ClassVar[ZooKeeperServers]
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _servers(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+        servers = ZooKeeperServers(tmp_path_factory.mktemp("zookeeper"))
+        cls.servers = servers
+        servers.start_all()
+        try:
+            asyncio.run(servers.ready())
+            yield
+        finally:
+            servers.kill_all()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Store]:
+        store = ZooKeeperStore(self.servers.addresses, "/quorate")
+        try:
+            yield store
+        finally:
+            await store.close()

@@ -2,7 +2,7 @@
 
 `memory:` (private), `memory:NAME` (shared in this process), `file:PATH`,
 `quorate://host:port,...`,
-`etcd://[user:password@]host:port,...`. Without a URL the environment's QUORATE_URL counts,
+`etcd://[user:password@]host:port,...`, `zookeeper://[user:password@]host:port,.../root`. Without a URL the environment's QUORATE_URL counts,
 else a cluster on this machine.
 """
 
@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from quorate.engines.cluster import ClusterStore
 from quorate.engines.memory import MemoryStore
+from quorate.engines.zookeeper import ZooKeeperStore
 from quorate.errors import ConfigurationError, InvalidRequest
 from quorate.runtime.ports import Ports
 from quorate.runtime.transport.tls import TlsConfig
@@ -22,6 +23,7 @@ from quorate.store.port import Store
 
 DEFAULT_PORT: Final = 7400
 ETCD_PORT: Final = 2379
+ZOOKEEPER_PORT: Final = 2181
 DEFAULT_URL: Final = f"quorate://127.0.0.1:{DEFAULT_PORT}"
 
 
@@ -44,16 +46,25 @@ def open_store(url: str, *, tls: TlsConfig | None, timeout: float, ports: Ports)
         return in_files
     if separator and scheme == "etcd" and rest.startswith("//"):
         return _open_etcd(rest[2:], tls=tls, timeout=timeout)
+    if separator and scheme == "zookeeper" and rest.startswith("//"):
+        user, hosts = _login(rest[2:])
+        hosts, _, root = hosts.partition("/")
+        return ZooKeeperStore(
+            parse_addresses(hosts, ZOOKEEPER_PORT),
+            f"/{root}",
+            tls=tls,
+            user=user,
+            timeout=timeout,
+            ports=ports,
+        )
     raise InvalidRequest(
-        f"no engine is behind {url!r}: use memory:, file:PATH, quorate://host:port,host:port "
-        "or etcd://host:port"
+        f"no engine is behind {url!r}: use memory:, file:PATH, quorate://host:port,host:port, "
+        "etcd://host:port or zookeeper://host:port/root"
     )
 
 
 def _open_etcd(rest: str, *, tls: TlsConfig | None, timeout: float) -> Store:
-    login, _, hosts = rest.rpartition("@")
-    name, _, password = login.partition(":")
-    user = (unquote(name), unquote(password)) if login else None
+    user, hosts = _login(rest)
     try:
         # gRPC is large, and only who has outgrown us needs it: it comes with an extra.
         engine = import_module("quorate.engines.etcd")
@@ -65,6 +76,13 @@ def _open_etcd(rest: str, *, tls: TlsConfig | None, timeout: float) -> Store:
         parse_addresses(hosts, ETCD_PORT), tls=tls, user=user, timeout=timeout
     )
     return store
+
+
+def _login(rest: str) -> tuple[tuple[str, str] | None, str]:
+    """Split "user:password@hosts"."""
+    login, _, hosts = rest.rpartition("@")
+    name, _, password = login.partition(":")
+    return ((unquote(name), unquote(password)) if login else None), hosts
 
 
 def parse_addresses(text: str, default_port: int = DEFAULT_PORT) -> list[str]:

@@ -39,7 +39,7 @@ class ResumableWatch:
 
     def __init__(self, source: Source, request: WatchRequest) -> None:
         self._source = source
-        self._request = request
+        self.request = request
         self._batches: deque[WatchBatch] = deque()
         self._arrived = asyncio.Event()
         self._error: QuorateError | None = None
@@ -60,8 +60,8 @@ class ResumableWatch:
     def resumption(self) -> WatchRequest:
         """Return the request that goes on after what has arrived."""
         if self.seen <= 0:
-            return self._request
-        return msgspec.structs.replace(self._request, from_revision=self.seen + 1)
+            return self.request
+        return msgspec.structs.replace(self.request, from_revision=self.seen + 1)
 
     def register(self, revision: int) -> None:
         """The node delivers from `revision` on: a reconnect must go on there."""

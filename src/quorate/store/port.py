@@ -29,13 +29,26 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     engine: str
     past_revisions: bool = True
+    """Without, a watch goes on after a revision only if nothing has changed there since."""
     otherwise_branch: bool = True
     nested_commits: bool = True
     range_compare: bool = True
     ordered_compare: bool = True
     """Conditions other than equality."""
+    reads_in_commits: bool = True
+    range_deletes: bool = True
+    """Deleting all keys of a range at once."""
+    every_version: bool = True
+    """A watch gives every version of a key; without, it may give the last of several only."""
+    lease_changes: bool = True
+    """A put may change which lease a key is attached to."""
+    keys_under_keys: bool = True
+    """A key may be what others begin with, up to a slash."""
+    foreign_leases: bool = True
+    """Leases that another client was granted can be renewed, ended and relied on."""
     stale_reads: bool = True
     exactly_once: bool = True
+    """A write whose answer was lost is found out, and done once."""
 
 
 class Watch(Protocol):

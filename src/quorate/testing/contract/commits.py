@@ -75,12 +75,12 @@ class CommitContract(Contract):
                 mod_revision(key) > created,
             ]
             for condition in true:
-                assert (await store.commit(when=[condition], then=[Get(key)])).succeeded, condition
+                assert (await store.commit(when=[condition])).succeeded, condition
             if not store.capabilities.ordered_compare:
                 with pytest.raises(UnsupportedByEngine, match=store.capabilities.engine):
-                    await store.commit(when=ordered, then=[Get(key)])
+                    await store.commit(when=ordered)
                 return
-            assert (await store.commit(when=ordered, then=[Get(key)])).succeeded
+            assert (await store.commit(when=ordered)).succeeded
             assert not (await store.commit(when=[value(prefix + b"no") != b""])).succeeded
 
         self.check(body)
@@ -92,16 +92,33 @@ class CommitContract(Contract):
 
             async def commit() -> CommitResult:
                 return await store.commit(
-                    when=[version(key) == 0], then=[Put(key, b"yours")], otherwise=[Get(key)]
+                    when=[version(key) == 0], then=[Put(key, b"yours")], otherwise=[Delete(key)]
                 )
 
             if not store.capabilities.otherwise_branch:
                 with pytest.raises(UnsupportedByEngine, match=store.capabilities.engine):
                     await commit()
+                assert (await found_at(store, key)).value == b"mine"
                 return
             result = await commit()
             assert not result.succeeded
-            (found,) = result.results
+            assert await store.get(key) is None
+
+        self.check(body)
+
+    def test_a_commit_can_read_what_it_has_written(self) -> None:
+        async def body(store: Store, prefix: bytes) -> None:
+            key = prefix + b"a"
+
+            async def commit() -> CommitResult:
+                return await store.commit(then=[Put(key, b"mine"), Get(key)])
+
+            if not store.capabilities.reads_in_commits:
+                with pytest.raises(UnsupportedByEngine, match=store.capabilities.engine):
+                    await commit()
+                assert await store.get(key) is None
+                return
+            (_, found) = (await commit()).results
             assert isinstance(found, KeyValue)
             assert found.value == b"mine"
 

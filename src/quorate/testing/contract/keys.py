@@ -76,9 +76,44 @@ class KeyContract(Contract):
     def test_a_prefix_holds_its_own_keys_and_no_neighbours(self) -> None:
         async def body(store: Store, prefix: bytes) -> None:
             own = prefix + b"own/"
-            for key in (own + b"a", own + b"b", prefix + b"own", prefix + b"own0"):
+            for key in (own + b"a", own + b"b", prefix + b"owm", prefix + b"own0"):
                 await store.put(key, b"")
             assert keys_of(await under(store, own)) == [own + b"a", own + b"b"]
+
+        self.check(body)
+
+    def test_a_key_can_be_what_others_begin_with(self) -> None:
+        async def body(store: Store, prefix: bytes) -> None:
+            below = prefix + b"own/a"
+            await store.put(below, b"below")
+            if not store.capabilities.keys_under_keys:
+                with pytest.raises(UnsupportedByEngine, match=store.capabilities.engine):
+                    await store.put(prefix + b"own", b"above")
+                assert keys_of(await under(store, prefix)) == [below]
+                return
+            await store.put(prefix + b"own", b"above")
+            assert keys_of(await under(store, prefix)) == [prefix + b"own", below]
+
+        self.check(body)
+
+    def test_a_key_is_any_bytes(self) -> None:
+        async def body(store: Store, prefix: bytes) -> None:
+            names = [
+                b"\x00",
+                b"\xff\xfe",
+                b"%41",
+                b".",
+                b"..",
+                "käse".encode(),
+                b" ",
+                b"a//b",
+                b"c/",
+            ]
+            for name in names:
+                await store.put(prefix + name, name)
+            found = await under(store, prefix)
+            assert keys_of(found) == sorted(prefix + name for name in names)
+            assert [prefix + item.value for item in found.items] == keys_of(found)
 
         self.check(body)
 
@@ -119,6 +154,11 @@ class KeyContract(Contract):
         async def body(store: Store, prefix: bytes) -> None:
             for name in (b"a", b"b", b"c"):
                 await store.put(prefix + name, b"")
+            if not store.capabilities.range_deletes:
+                with pytest.raises(UnsupportedByEngine, match=store.capabilities.engine):
+                    await store.delete_range(prefix + b"a", prefix + b"c")
+                assert (await under(store, prefix)).count == 3
+                return
             result = await store.delete_range(prefix + b"a", prefix + b"c")
             assert result.deleted == 2
             assert keys_of(await under(store, prefix)) == [prefix + b"c"]

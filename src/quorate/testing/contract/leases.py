@@ -7,8 +7,10 @@ from typing import Final
 
 import pytest
 
-from quorate.errors import LeaseNotFound
+from quorate.errors import LeaseNotFound, UnsupportedByEngine
+from quorate.store.compare import create_revision
 from quorate.store.port import Store
+from quorate.store.types import Put
 from quorate.testing.contract.base import Contract, found_at, under, until_gone
 
 ABSENT: Final = 1 << 61
@@ -77,9 +79,51 @@ class LeaseContract(Contract):
         async def body(store: Store, prefix: bytes) -> None:
             grant = await store.grant(60.0)
             await store.put(prefix + b"a", b"", lease=grant.id)
+            if not store.capabilities.lease_changes:
+                with pytest.raises(UnsupportedByEngine, match=store.capabilities.engine):
+                    await store.put(prefix + b"a", b"free")
+                await store.revoke(grant.id)
+                return
             await store.put(prefix + b"a", b"free")
             await store.revoke(grant.id)
             assert (await found_at(store, prefix + b"a")).value == b"free"
+
+        self.check(body)
+
+    def test_a_commit_can_depend_on_a_key_of_a_lease(self) -> None:
+        async def body(store: Store, prefix: bytes) -> None:
+            grant = await store.grant(60.0)
+            created = await store.put(prefix + b"a", b"", lease=grant.id)
+            mine = create_revision(prefix + b"a") == created
+            result = await store.commit(when=[mine], then=[Put(prefix + b"b", b"mine")])
+            assert result.succeeded
+            await store.revoke(grant.id)
+            result = await store.commit(when=[mine], then=[Put(prefix + b"b", b"still mine?")])
+            assert not result.succeeded
+            assert (await found_at(store, prefix + b"b")).value == b"mine"
+
+        self.check(body)
+
+    def test_a_lease_of_another_client(self) -> None:
+        async def body(store: Store, prefix: bytes) -> None:
+            grant = await store.grant(60.0)
+            created = await store.put(prefix + b"a", b"", lease=grant.id)
+            async with self.open() as other:
+                if await other.get(prefix + b"a") is None:
+                    # A store in memory is its client's alone.
+                    return
+                theirs = create_revision(prefix + b"a") == created
+                if not store.capabilities.foreign_leases:
+                    with pytest.raises(UnsupportedByEngine, match=store.capabilities.engine):
+                        await other.commit(when=[theirs], then=[Put(prefix + b"b", b"")])
+                    with pytest.raises(LeaseNotFound, match=store.capabilities.engine):
+                        await other.keep_alive(grant.id)
+                    assert await store.get(prefix + b"b") is None
+                else:
+                    assert await other.keep_alive(grant.id) == grant.ttl
+                    result = await other.commit(when=[theirs], then=[Put(prefix + b"b", b"")])
+                    assert result.succeeded
+            await store.revoke(grant.id)
 
         self.check(body)
 

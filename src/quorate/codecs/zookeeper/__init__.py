@@ -1,0 +1,1 @@
+"""ZooKeeper's wire format: jute records in frames with a length of four bytes."""
