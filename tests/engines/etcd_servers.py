@@ -27,6 +27,11 @@ class EtcdServers:
         """Where clients connect, by server."""
         return [f"127.0.0.1:{port}" for port in self._ports[:NODES]]
 
+    @property
+    def url(self) -> str:
+        """What a client opens."""
+        return "etcd://" + ",".join(self.addresses)
+
     def start(self, server: int) -> None:
         """Start one, or start it again."""
         home = self._directory / f"n{server}"

@@ -29,10 +29,6 @@ def servers(tmp_path: Path) -> Iterator[EtcdServers]:
         started.kill_all()
 
 
-def url(servers: EtcdServers) -> str:
-    return "etcd://" + ",".join(servers.addresses)
-
-
 async def put_for_certain(client: quorate.AsyncClient, key: str, value: str) -> None:
     """Write until it is known to have happened; twice is as good as once here."""
     while True:
@@ -45,7 +41,7 @@ async def put_for_certain(client: quorate.AsyncClient, key: str, value: str) -> 
 
 def test_a_lock_survives_the_death_of_any_one_server(servers: EtcdServers) -> None:
     async def body() -> None:
-        async with quorate.AsyncClient(url(servers)) as client:
+        async with quorate.AsyncClient(servers.url) as client:
             tokens = []
             for server in range(NODES):
                 async with client.lock("orders", ttl=10) as held:
@@ -76,8 +72,8 @@ def test_two_clients_never_hold_one_lock(servers: EtcdServers) -> None:
                     inside -= 1
 
         async with (
-            quorate.AsyncClient(url(servers)) as one,
-            quorate.AsyncClient(url(servers)) as two,
+            quorate.AsyncClient(servers.url) as one,
+            quorate.AsyncClient(servers.url) as two,
         ):
             await asyncio.gather(add(one), add(two))
         assert count == 20
@@ -87,7 +83,7 @@ def test_two_clients_never_hold_one_lock(servers: EtcdServers) -> None:
 
 def test_a_lock_that_can_no_longer_be_proven_cancels_its_body(servers: EtcdServers) -> None:
     async def body() -> None:
-        client = quorate.AsyncClient(url(servers), timeout=1.0)
+        client = quorate.AsyncClient(servers.url, timeout=1.0)
 
         async def hold() -> None:
             async with client.lock("orders", ttl=2):
@@ -104,7 +100,7 @@ def test_a_lock_that_can_no_longer_be_proven_cancels_its_body(servers: EtcdServe
 
 def test_a_watch_goes_on_at_another_server_and_leaves_nothing_out(servers: EtcdServers) -> None:
     async def body() -> None:
-        async with quorate.AsyncClient(url(servers)) as client:
+        async with quorate.AsyncClient(servers.url) as client:
             revision = await client.kv.put("before", "")
             stream = client.kv.watch(prefix="k/", from_revision=revision + 1)
             seen: list[str] = []

@@ -296,15 +296,15 @@ MUTANTS = (
     Mutant(
         "a lock is granted although its lease has ended",
         "recipes/leases.py",
-        "self._trusted_until = sent_at + int(self.ttl * (1.0 - MARGIN) * SECOND)",
-        "self._trusted_until = sent_at + int(self.ttl * (3.0 - MARGIN) * SECOND)",
+        "self._trusted_until = sent_at + int(ttl * (1.0 - MARGIN) * SECOND)",
+        "self._trusted_until = sent_at + int(ttl * (3.0 - MARGIN) * SECOND)",
         "pause,isolated leader,partition,kill -9",
     ),
     Mutant(
         "a renewal counts from its answer",
         "recipes/leases.py",
-        "            lease.renewed(sent_at)\n",
-        "            lease.renewed(self._clock.monotonic() + int(lease.ttl * SECOND))\n",
+        "            lease.renewed(sent_at, ttl)\n",
+        "            lease.renewed(self._clock.monotonic(), 2 * ttl)\n",
         "pause,isolated leader,partition,kill -9",
     ),
     Mutant(

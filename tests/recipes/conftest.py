@@ -7,10 +7,17 @@ from collections.abc import Iterator
 
 import pytest
 from tests.engines.etcd_servers import EtcdServers
+from tests.engines.zookeeper_servers import HOW_TO_GET, ZooKeeperServers, installed
 
 from quorate.cli.processes import LocalCluster
 
-ENGINES = ("memory", "file", "quorate", "etcd")
+ENGINES = (
+    "memory",
+    "file",
+    "quorate",
+    "etcd",
+    pytest.param("zookeeper", marks=pytest.mark.skipif(not installed(), reason=HOW_TO_GET)),
+)
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -31,11 +38,11 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
             for node in cluster.nodes:
                 node.kill()
     else:
-        servers = EtcdServers(directory)
+        servers = (ZooKeeperServers if request.param == "zookeeper" else EtcdServers)(directory)
         servers.start_all()
         try:
             asyncio.run(servers.ready())
-            yield "etcd://" + ",".join(servers.addresses)
+            yield servers.url
         finally:
             servers.kill_all()
 

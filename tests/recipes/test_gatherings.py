@@ -85,7 +85,8 @@ def test_waiting_outlives_the_history(url: str, name: str) -> None:
             await one.latch(f"{name}-l", 2).count_down()
             for _ in range(3):
                 revision = await one.kv.put(f"{name}-other", "")
-            await one.kv.compact(revision)
+            if one.store.capabilities.past_revisions:
+                await one.kv.compact(revision)
             waiters = [
                 asyncio.ensure_future(two.barrier(f"{name}-b").wait()),
                 asyncio.ensure_future(two.latch(f"{name}-l", 2).wait()),

@@ -2,8 +2,9 @@
 
 `memory:` (private), `memory:NAME` (shared in this process), `file:PATH`,
 `quorate://host:port,...`,
-`etcd://[user:password@]host:port,...`, `zookeeper://[user:password@]host:port,.../root`. Without a URL the environment's QUORATE_URL counts,
-else a cluster on this machine.
+`etcd://[user:password@]host:port,...`,
+`zookeeper://[user:password@]host:port,.../root`. Without a URL the environment's QUORATE_URL
+counts, else a cluster on this machine.
 """
 
 from __future__ import annotations

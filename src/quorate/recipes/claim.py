@@ -22,6 +22,7 @@ from quorate.errors import (
     LockLost,
     LockNotHeld,
     LockTimeout,
+    OutcomeUnknown,
     QuorateError,
 )
 from quorate.recipes.leases import RETRY_SECONDS, LeaseKeeper, SharedLease
@@ -29,7 +30,7 @@ from quorate.runtime.ports import Clock
 from quorate.runtime.scope import TaskScope
 from quorate.store.compare import create_revision
 from quorate.store.port import Store
-from quorate.store.types import CommitResult, Delete, Get, Operation, Put
+from quorate.store.types import Delete, Get, KeyValue, Put, Range, RangeResult
 
 DEFAULT_TTL_SECONDS: Final = 10.0
 
@@ -78,6 +79,14 @@ class Place(NamedTuple):
     before: tuple[bytes, ...]
     revision: int
     """The revision at which this was so."""
+
+
+class Queued(NamedTuple):
+    """A key that was created, and the queue as it was then (None: look anew)."""
+
+    token: int
+    revision: int
+    found: RangeResult | None
 
 
 class Turns:
@@ -154,7 +163,7 @@ class Claim(abc.ABC):
         self._value = value
         self._held: HeldLock | None = None
         self._lease: SharedLease | None = None
-        self._queueing: asyncio.Task[CommitResult | QuorateError] | None = None
+        self._queueing: asyncio.Task[Queued | QuorateError] | None = None
         self._owner: asyncio.Task[object] | None = None
         self._guard: asyncio.Task[None] | None = None
         self._cancelled_body = False
@@ -323,21 +332,45 @@ class Claim(abc.ABC):
         self._held = HeldLock(self._name, key, token, lease)
         return self._held
 
-    async def _create(self, key: bytes, lease: SharedLease, look: Operation) -> CommitResult:
-        """Create the key and look at the queue in one step; the look is the second result.
+    async def _create(self, key: bytes, lease: SharedLease, look: Range) -> Queued:
+        """Create the key, and look at the queue in the same step if the engine can.
 
         The creation goes on when the caller is cancelled, so that the removal can wait for it.
         """
-        commit = self._store.commit(
-            when=[create_revision(key) == 0],
-            then=[Put(key, self._value, lease.id), look],
-            otherwise=[Get(key), look],
-        )
-        self._queueing = self._scope.spawn(_settled(commit), name="claim-queue")
+        creation = self._queue(key, lease, look)
+        self._queueing = self._scope.spawn(_settled(creation), name="claim-queue")
         result = await asyncio.shield(self._queueing)
         if isinstance(result, QuorateError):
             raise result
         return result
+
+    async def _queue(self, key: bytes, lease: SharedLease, look: Range) -> Queued:
+        able = self._store.capabilities
+        in_one_step = able.otherwise_branch and able.reads_in_commits
+        put = Put(key, self._value, lease.id)
+        absent = create_revision(key) == 0
+        while True:
+            try:
+                if in_one_step:
+                    result = await self._store.commit(
+                        when=[absent], then=[put, look], otherwise=[Get(key), look]
+                    )
+                    own, found = result.results
+                else:
+                    result = await self._store.commit(when=[absent], then=[put])
+                    own, found = None, None
+                    if not result.succeeded:
+                        own = await self._store.get(key)
+            except OutcomeUnknown:
+                # Nobody else makes this key: if it is there by now, it is found.
+                if not lease.proven:
+                    raise
+                continue
+            if result.succeeded:
+                seen = found if isinstance(found, RangeResult) else None
+                return Queued(result.revision, result.revision, seen)
+            if isinstance(own, KeyValue):
+                return Queued(own.create_revision, result.revision, None)
 
     async def _withdraw(self, key: bytes, revision: int) -> None:
         """Delete one's own key, and never another's that has the same name by now."""
@@ -373,9 +406,9 @@ class Claim(abc.ABC):
         return True
 
 
-async def _settled(commit: Awaitable[CommitResult]) -> CommitResult | QuorateError:
+async def _settled(creation: Awaitable[Queued]) -> Queued | QuorateError:
     """Wait for the outcome, which is for whoever still wants to know it."""
     try:
-        return await commit
+        return await creation
     except QuorateError as error:
         return error

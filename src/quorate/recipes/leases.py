@@ -30,7 +30,7 @@ class SharedLease:
         self.lost: asyncio.Event = asyncio.Event()
         self._clock = clock
         self._trusted_until = 0
-        self.renewed(sent_at)
+        self.renewed(sent_at, ttl)
 
     @property
     def remaining(self) -> float:
@@ -42,9 +42,9 @@ class SharedLease:
         """Whether the lease can be trusted at this moment."""
         return not self.lost.is_set() and self._clock.monotonic() < self._trusted_until
 
-    def renewed(self, sent_at: int) -> None:
-        """Note a renewal that was sent at `sent_at`."""
-        self._trusted_until = sent_at + int(self.ttl * (1.0 - MARGIN) * SECOND)
+    def renewed(self, sent_at: int, ttl: float) -> None:
+        """Note that the lease is good for `ttl` seconds from `sent_at` on."""
+        self._trusted_until = sent_at + int(ttl * (1.0 - MARGIN) * SECOND)
 
 
 class LeaseKeeper:
@@ -101,11 +101,11 @@ class LeaseKeeper:
         sent_at = self._clock.monotonic()
         try:
             async with asyncio.timeout(lease.remaining):
-                await self._store.keep_alive(lease.id)
+                ttl = await self._store.keep_alive(lease.id)
         except LeaseNotFound:
             lease.lost.set()
         except (QuorateError, TimeoutError):
             return RETRY_SECONDS
         else:
-            lease.renewed(sent_at)
+            lease.renewed(sent_at, ttl)
         return lease.ttl / RENEWALS_PER_TTL

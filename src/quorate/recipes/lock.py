@@ -16,7 +16,6 @@ from quorate.recipes.leases import SharedLease
 from quorate.store.types import (
     Content,
     Direction,
-    KeyValue,
     Range,
     RangeOrder,
     RangeResult,
@@ -42,12 +41,10 @@ class Lock(Claim):
         return not place.before
 
     async def _join(self, key: bytes, lease: SharedLease) -> Place:
-        result = await self._create(key, lease, self._newest(0))
-        own, found = result.results
-        if isinstance(own, KeyValue):
-            return await self._look(key, own.create_revision, result.revision)
-        assert isinstance(found, RangeResult)
-        return _place(found, key, found.items[0].create_revision)
+        queued = await self._create(key, lease, self._newest(0))
+        if queued.found is None:
+            return await self._look(key, queued.token, queued.revision)
+        return _place(queued.found, key, queued.token)
 
     async def _reach(self, key: bytes, place: Place) -> Place:
         while place.before:

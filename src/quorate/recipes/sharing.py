@@ -41,10 +41,8 @@ class SharedClaim(Claim):
         return self._prefix + self.part + b"%x-%x" % (lease.id, self._turns.number())
 
     async def _join(self, key: bytes, lease: SharedLease) -> Place:
-        result = await self._create(key, lease, self._everybody())
-        found = result.results[1]
-        assert isinstance(found, RangeResult)
-        return await self._place(key, found)
+        queued = await self._create(key, lease, self._everybody())
+        return await self._place(key, queued.found or await self._store.range(self._everybody()))
 
     async def _reach(self, key: bytes, place: Place) -> Place:
         while not self._is_enough(place):

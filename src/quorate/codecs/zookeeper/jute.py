@@ -12,7 +12,7 @@ _INT: Final = struct.Struct(">i")
 _LONG: Final = struct.Struct(">q")
 
 
-class MalformedRecord(ValueError):
+class RecordError(ValueError):
     """The bytes are no record of this kind."""
 
 
@@ -42,7 +42,7 @@ def text(value: str) -> bytes:
 
 
 class Reader:
-    """Reads one record, from its beginning to its end. Raises MalformedRecord."""
+    """Reads one record, from its beginning to its end. Raises RecordError."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -72,7 +72,7 @@ class Reader:
         try:
             return self.buffer().decode()
         except UnicodeDecodeError as error:
-            raise MalformedRecord(f"a text is no UTF-8: {error}") from error
+            raise RecordError(f"a text is no UTF-8: {error}") from error
 
     def texts(self) -> list[str]:
         """Read a list of texts."""
@@ -91,14 +91,14 @@ class Reader:
         try:
             values: tuple[int, ...] = form.unpack_from(self._data, self._at)
         except struct.error as error:
-            raise MalformedRecord(f"a record ends early: {error}") from error
+            raise RecordError(f"a record ends early: {error}") from error
         self._at += form.size
         return values
 
     def _take(self, size: int) -> bytes:
         end = self._at + size
         if end > len(self._data):
-            raise MalformedRecord(f"a record ends {end - len(self._data)} bytes early")
+            raise RecordError(f"a record ends {end - len(self._data)} bytes early")
         taken = self._data[self._at : end]
         self._at = end
         return taken

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from quorate.codecs.zookeeper import records
-from quorate.codecs.zookeeper.jute import MalformedRecord, Reader, integer
+from quorate.codecs.zookeeper.jute import Reader, RecordError, integer
 from quorate.codecs.zookeeper.records import Code, Notification, Operation
 from quorate.errors import ConnectionLost
 
@@ -61,29 +61,30 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports offer the methods without the class.
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Take what arrives, frame by frame."""
         self._received += data
         start = 0
-        try:
-            while len(self._received) - start >= _LENGTH_BYTES:
-                size = int.from_bytes(self._received[start : start + _LENGTH_BYTES])
-                if size > _FRAME_BYTES_MAX:
-                    raise MalformedRecord(f"a frame of {size} bytes")
-                end = start + _LENGTH_BYTES + size
-                if len(self._received) < end:
-                    break
-                self._take(Reader(bytes(self._received[start + _LENGTH_BYTES : end])))
-                start = end
-        except MalformedRecord:
-            # Whatever it is, it is no ZooKeeper; the next server may be one.
-            self.abort()
+        while len(self._received) - start >= _LENGTH_BYTES and not self.ended:
+            body = start + _LENGTH_BYTES
+            end = body + int.from_bytes(self._received[start:body])
+            if end - body > _FRAME_BYTES_MAX:
+                self.abort()
+            if len(self._received) < end:
+                break
+            start = end
+            try:
+                self._take(Reader(bytes(self._received[body:end])))
+            except RecordError:
+                # Whatever it is, it is no ZooKeeper; the next server may be one.
+                self.abort()
+                break
         del self._received[:start]
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
         """Fail what waits for an answer."""
         self.ended = True
         error = ConnectionLost("the ZooKeeper server closed the connection")
@@ -99,10 +100,10 @@ class Connection(asyncio.Protocol):
         self._on_end()
 
     async def open(
-        self, last_zxid: int, timeout: int, session: int, password: bytes
+        self, last_zxid: int, milliseconds: int, session: int, password: bytes
     ) -> records.Session:
         """Begin a session, or go on with one. Raises ConnectionLost."""
-        self._write(records.connect(last_zxid, timeout, session, password))
+        self._write(records.connect(last_zxid, milliseconds, session, password))
         return await asyncio.shield(self._granted)
 
     async def authenticate(self, scheme: str, secret: bytes) -> int:
@@ -172,7 +173,7 @@ class Connection(asyncio.Protocol):
         elif self._waiting:
             _settle(self._waiting.popleft(), Reply(zxid, code, reader))
         else:
-            raise MalformedRecord("an answer that nobody waits for")
+            raise RecordError("an answer that nobody waits for")
         if code == Code.SESSION_EXPIRED:
             self.abort()
 

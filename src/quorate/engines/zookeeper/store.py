@@ -199,7 +199,7 @@ class ZooKeeperStore:
                 created = reply.reader.text()
                 return Enqueued(self._paths.key(created) or b"", int(created[-_SEQUENCE_DIGITS:]))
             if reply.code != Code.NO_NODE:
-                raise _refusal(reply.code, prefix)
+                raise _refusal(reply.code)
             await self._make_directories([parent_of(path)])
 
     async def grant(self, ttl: float) -> Grant:
@@ -270,7 +270,7 @@ class ZooKeeperStore:
             return reply.zxid
         if code in _LOST_A_RACE:
             return 0
-        raise _refusal(code, b"")
+        raise _refusal(code)
 
     async def _make_directories(self, paths: Sequence[str]) -> None:
         """Create directories, and those above them; ZooKeeper removes them when they are empty."""
@@ -283,7 +283,7 @@ class ZooKeeperStore:
                 requests.append(Request(kind, records.create(at, DIRECTORY, mode, self._acl)))
             for reply in await self._session.ask(requests, self._timeout):
                 if reply.code not in (Code.OK, Code.NODE_EXISTS):
-                    raise _refusal(reply.code, b"")
+                    raise _refusal(reply.code)
 
     def _first(self, consistency: ReadConsistency) -> Operation:
         stale = consistency is ReadConsistency.STALE
@@ -303,7 +303,7 @@ def _failure(reply: Reply, parts: int) -> int:
     return 0 if failed is None else failed[1]
 
 
-def _refusal(code: int, key: bytes) -> Exception:
+def _refusal(code: int) -> Exception:
     if code == Code.NOT_EMPTY:
         return unsupported("keeps other keys under that key, so it cannot be deleted before them")
     if code == Code.NO_CHILDREN_FOR_EPHEMERALS:
