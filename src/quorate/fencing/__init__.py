@@ -6,16 +6,22 @@ whatever is lower than the highest token it has seen. The guard of SQLAlchemy is
 `quorate.fencing.sqlalchemy`, which needs it.
 """
 
+from quorate.fencing.asgi import FencingMiddleware
 from quorate.fencing.fence import Fence, Held, MemoryFence
 from quorate.fencing.files import fenced_write
+from quorate.fencing.headers import fencing_auth, fencing_client_middleware, fencing_headers
 from quorate.fencing.sql import SqlFence
 from quorate.fencing.stored import StoreFence
 
 __all__ = [
     "Fence",
+    "FencingMiddleware",
     "Held",
     "MemoryFence",
     "SqlFence",
     "StoreFence",
     "fenced_write",
+    "fencing_auth",
+    "fencing_client_middleware",
+    "fencing_headers",
 ]
