@@ -22,7 +22,8 @@ def fenced_write(path: str | os.PathLike[str], data: bytes, token: int) -> None:
 
     Waits, and blocks its thread, while another process or thread writes this file so. Raises
     StaleToken when a higher token was let in before, ConfigurationError when the fence beside
-    the file holds no number, and OSError when the disk refuses; then the file is as it was.
+    the file holds no number, and OSError when the disk refuses: the file is whole all the same,
+    the old one or the new one.
     """
     target = Path(path).resolve()
     check_names(target.name, token)
