@@ -229,10 +229,19 @@ def test_a_slow_answer_of_the_fence_lets_no_older_request_in_beside_a_newer_one(
     asyncio.run(body())
 
 
-def test_an_older_request_whose_body_has_not_come_is_not_waited_for() -> None:
+@pytest.mark.parametrize("framework", ["returns", "raises"])
+def test_an_older_request_whose_body_has_not_come_is_not_waited_for(framework: str) -> None:
     async def body() -> None:
         ledger = Ledger()
-        guarded = FencingMiddleware(ledger, MemoryFence())
+
+        async def service(
+            scope: Scope, receive: Receive, send: Callable[[Message], Awaitable[None]]
+        ) -> None:
+            await ledger(scope, receive, send)
+            if framework == "raises" and scope["path"] == "/older":
+                raise ConnectionError("the client is gone")
+
+        guarded = FencingMiddleware(service, MemoryFence())
         listening = asyncio.Event()
 
         async def paused() -> Message:

@@ -92,10 +92,14 @@ class FencingMiddleware:
 
         try:
             await self._app(scope, passage.receive, send_on)
+        except Exception:
+            # Frameworks raise something of their own when a client is gone.
+            if not passage.cut_short or answered:
+                raise
         finally:
             self._passages.leave(passage)
-        if passage.overtaken_by and not answered:
-            # The app took it that its client was gone; it is not.
+        if passage.cut_short and not answered:
+            # The client is not gone, and hears why.
             overtaken = StaleToken(resource, token, passage.overtaken_by)
             await _refuse(_problem(overtaken), scope, receive, send)
 

@@ -30,13 +30,15 @@ class Passage:
         self.left: asyncio.Event = asyncio.Event()
         self.overtaken_by = 0
         """The newer token that was let in meanwhile; 0: none."""
+        self.cut_short = False
+        """Whether the request was told that its client is gone, since it was overtaken."""
         self._receive = receive
         self._listening: set[asyncio.Timeout] = set()
 
     async def receive(self) -> Message:
         """Return what comes from the client; that it is gone, once a newer token was let in."""
         if self.overtaken_by:
-            return {"type": GONE}
+            return self._cut()
         try:
             async with asyncio.timeout(None) as patience:
                 self._listening.add(patience)
@@ -47,7 +49,11 @@ class Passage:
         except TimeoutError:
             if not patience.expired():
                 raise
-            return {"type": GONE}
+            return self._cut()
+
+    def _cut(self) -> Message:
+        self.cut_short = True
+        return {"type": GONE}
 
     def overtake(self, token: int) -> None:
         """Say that a newer token was let in."""
