@@ -33,8 +33,8 @@ def fenced_write(path: str | os.PathLike[str], data: bytes, token: int) -> None:
         if token < highest:
             raise StaleToken(str(target), token, highest)
         if token > highest:
-            _replace(fence, b"%d\n" % token)
-        _replace(target, data)
+            _replace(fence, _beside(target, ".fence.next"), b"%d\n" % token)
+        _replace(target, _beside(target, ".fence.data"), data)
 
 
 @contextmanager
@@ -61,12 +61,11 @@ def _highest(fence: Path) -> int:
     return int(text)
 
 
-def _replace(target: Path, data: bytes) -> None:
-    """Write a file beside the target, sync it, put it in its place, and sync that.
+def _replace(target: Path, fresh: Path, data: bytes) -> None:
+    """Write a fresh file, sync it, put it in the target's place, and sync that.
 
     Its name may be the same each time, since whoever writes is alone.
     """
-    fresh = _beside(target, ".new")
     with fresh.open("wb") as file:
         if target.exists():
             os.fchmod(file.fileno(), target.stat().st_mode & 0o7777)

@@ -28,9 +28,9 @@ class Passage:
         self.resource = resource
         self.token = token
         self.left: asyncio.Event = asyncio.Event()
-        self.overtaken_by = 0
+        self.overtaken_by: int = 0
         """The newer token that was let in meanwhile; 0: none."""
-        self.cut_short = False
+        self.cut_short: bool = False
         """Whether the request was told that its client is gone, since it was overtaken."""
         self._receive = receive
         self._listening: set[asyncio.Timeout] = set()

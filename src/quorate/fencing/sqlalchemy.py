@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import BigInteger, Connection, bindparam, text
 from sqlalchemy.orm import Session
 
 from quorate.fencing.fence import check_names
@@ -42,7 +42,9 @@ class SqlAlchemyFence:
         check_names(resource, token)
         connection, dialect = _opened(connection)
         statements = statements_of(dialect).filled(self._table, RESOURCE, TOKEN)
-        connection.execute(text(statements.lift), {"resource": resource, "token": token})
+        # Some drivers are told the type, and a plain number would be one of 32 bits.
+        lift = text(statements.lift).bindparams(bindparam("token", type_=BigInteger))
+        connection.execute(lift, {"resource": resource, "token": token})
         highest, is_open = connection.execute(text(statements.read), {"resource": resource}).one()
         if dialect == "sqlite":
             driver = connection.connection.driver_connection
