@@ -22,6 +22,7 @@ DOCUMENTS = [
     "docs/tutorial.md",
     "docs/how-to/simulate.md",
     "docs/how-to/engines.md",
+    "docs/how-to/fencing.md",
     "docs/reference/recipes.md",
 ]
 SNIPPETS = [

@@ -24,6 +24,7 @@ from quorate.errors import (
     QuorateError,
     QuotaExceeded,
     Refused,
+    StaleToken,
     Unavailable,
     UnsupportedByEngine,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "RangeResult",
     "ReadConsistency",
     "Refused",
+    "StaleToken",
     "Unavailable",
     "UnsupportedByEngine",
     "WatchDetail",

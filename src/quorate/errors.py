@@ -19,7 +19,8 @@
     ├── LockError
     │   ├── LockLost                the lease behind a held lock can no longer be proven
     │   ├── LockTimeout             the lock was not free in time
-    │   └── LockNotHeld             release or check of a lock that this task does not hold
+    │   ├── LockNotHeld             release or check of a lock that this task does not hold
+    │   └── StaleToken              a resource has seen a later holder's fencing token
     ├── StorageError
     │   ├── DiskFull                no space: new writes are refused, none is lost
     │   ├── StorageFailed           a write or sync failed: the node stops
@@ -131,6 +132,25 @@ class LockTimeout(LockError, TimeoutError):
 
 class LockNotHeld(LockError):
     """This task does not hold the lock."""
+
+
+class StaleToken(LockError):
+    """A resource refused a fencing token, since it has seen a later holder's.
+
+    `resource` is what refused, `token` what it was given, `highest` the highest it has seen.
+    """
+
+    def __init__(self, resource: str, token: int, highest: int) -> None:
+        super().__init__(resource, token, highest)
+        self.resource = resource
+        self.token = token
+        self.highest = highest
+
+    def __str__(self) -> str:
+        return (
+            f"{self.resource!r} refused the fencing token {self.token}: it has seen "
+            f"{self.highest}, so another took the lock since; stop, you no longer hold it"
+        )
 
 
 class StorageError(QuorateError):
