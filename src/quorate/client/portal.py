@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import uvloop
 
 from quorate.errors import InvalidRequest
+from quorate.runtime.owner import current_owner, in_the_name_of
 
 Result = TypeVar("Result")
 
@@ -29,11 +30,12 @@ class Portal:
     def call(self, function: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         """Run the coroutine that `function` returns on the loop; return or raise as it does.
 
-        An interrupt (Ctrl-C) in the waiting thread cancels it.
+        An interrupt (Ctrl-C) in the waiting thread cancels it. It owns what the thread owns.
         """
         if not self._thread.is_alive():
             raise InvalidRequest("the client is closed: make a new one")
-        future = asyncio.run_coroutine_threadsafe(function(), self._loop)
+        work = in_the_name_of(current_owner(), function)
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
         except BaseException:
