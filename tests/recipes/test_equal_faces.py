@@ -16,6 +16,7 @@ PAIRS = [
     (AsyncClient, Client),
     (AsyncKV, KV),
     (recipes.Lock, blocking.SyncClaim),
+    (recipes.ReentrantLock, blocking.SyncClaim),
     (recipes.Semaphore, blocking.SyncSemaphore),
     (recipes.Election, blocking.SyncElection),
     (recipes.Counter, blocking.SyncCounter),

@@ -17,6 +17,7 @@ from quorate.recipes.election import Election, Leader
 from quorate.recipes.groups import Group, Member, MemberChange, Membership, View
 from quorate.recipes.queues import Element, Queue
 from quorate.recipes.rates import RateLimiter
+from quorate.recipes.reentrant import ReentrantLock
 from quorate.recipes.sharing import Semaphore
 
 Thing = TypeVar("Thing")
@@ -25,7 +26,7 @@ Thing = TypeVar("Thing")
 class SyncClaim:
     """A lock or its like, blocking. No thread can be cancelled: look at `held.lost`."""
 
-    def __init__(self, portal: Portal, lock: Claim) -> None:
+    def __init__(self, portal: Portal, lock: Claim | ReentrantLock) -> None:
         self._portal = portal
         self._lock = lock
 

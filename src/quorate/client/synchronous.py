@@ -225,6 +225,11 @@ class Client:
         """Return a lock; others wait at most `ttl` seconds for a holder that died."""
         return SyncClaim(self._portal, self._make(lambda: self._client.lock(name, ttl=ttl)))
 
+    def reentrant_lock(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> SyncClaim:
+        """Return a lock that the thread that holds it may take again; the keys are `lock`'s."""
+        made = self._make(lambda: self._client.reentrant_lock(name, ttl=ttl))
+        return SyncClaim(self._portal, made)
+
     def semaphore(
         self, name: str, permits: int, *, ttl: float = DEFAULT_TTL_SECONDS
     ) -> SyncSemaphore:

@@ -10,6 +10,7 @@ from quorate.recipes.leases import LeaseKeeper, SharedLease
 from quorate.recipes.lock import Lock
 from quorate.recipes.queues import Element, Queue
 from quorate.recipes.rates import RateLimiter
+from quorate.recipes.reentrant import ReentrantLock
 from quorate.recipes.sharing import ReadLock, Semaphore, WriteLock
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Queue",
     "RateLimiter",
     "ReadLock",
+    "ReentrantLock",
     "Semaphore",
     "Sequence",
     "SharedLease",
