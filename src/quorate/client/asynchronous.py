@@ -19,6 +19,7 @@ from quorate.recipes.lock import Lock
 from quorate.recipes.queues import Queue
 from quorate.recipes.rates import RateLimiter
 from quorate.recipes.reentrant import Holds, ReentrantLock
+from quorate.recipes.registry import Registry
 from quorate.recipes.sharing import ReadLock, Semaphore, WriteLock
 from quorate.runtime.ports import Ports
 from quorate.runtime.real_ports import real_ports
@@ -53,6 +54,7 @@ class AsyncClient:
         self._keeper = LeaseKeeper(self._store, ports.clock, self._scope)
         self._workshop = Workshop(self._store, self._keeper, Turns(), self._scope, ports.clock)
         self._holds = Holds()
+        self._randomness = ports.randomness
         self.kv: AsyncKV = AsyncKV(self._store)
 
     @property
@@ -116,6 +118,10 @@ class AsyncClient:
     def group(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> Group:
         """Return a group; a member that died is gone after its `ttl` seconds."""
         return Group(self._workshop, name, ttl=ttl)
+
+    def registry(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> Registry:
+        """Return a service by its name; an instance that died is gone after its `ttl` seconds."""
+        return Registry(self._workshop, self._randomness, name, ttl=ttl)
 
     def rate_limiter(self, name: str, rate: float, burst: int = 1) -> RateLimiter:
         """Return a limit of `rate` a second, `burst` at once at most, for all together."""

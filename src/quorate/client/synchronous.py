@@ -21,6 +21,7 @@ from quorate.client.blocking import (
     SyncSemaphore,
     SyncSequence,
 )
+from quorate.client.discovering import SyncRegistry
 from quorate.client.kv import AsyncKV, EventStream, Text
 from quorate.client.portal import Portal
 from quorate.recipes.claim import DEFAULT_TTL_SECONDS
@@ -283,6 +284,11 @@ class Client:
     def group(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> SyncGroup:
         """Return a group; a member that died is gone after its `ttl` seconds."""
         return SyncGroup(self._portal, self._make(lambda: self._client.group(name, ttl=ttl)))
+
+    def registry(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> SyncRegistry:
+        """Return a service by its name; an instance that died is gone after its `ttl` seconds."""
+        made = self._make(lambda: self._client.registry(name, ttl=ttl))
+        return SyncRegistry(self._portal, made)
 
     def rate_limiter(self, name: str, rate: float, burst: int = 1) -> SyncRateLimiter:
         """Return a limit of `rate` a second, `burst` at once at most, for all together."""
