@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOMS = ("client", "store", "recipes", "errors")
+ROOMS = ("client", "store", "recipes", "discovery", "errors")
 
 
 def main() -> int:
