@@ -186,6 +186,22 @@ def test_a_hold_that_outlives_its_body_is_kept_and_cancels_nothing() -> None:
     asyncio.run(body())
 
 
+def test_giving_back_more_than_one_has_is_told_at_the_end_of_the_body() -> None:
+    async def body() -> None:
+        async with clients(MEMORY, 1) as (client,):
+            lock = client.reentrant_lock("a", ttl=1)
+
+            async def give_back_twice() -> None:
+                async with lock:
+                    await lock.release()
+
+            with pytest.raises(LockNotHeld):
+                await give_back_twice()
+            assert await client.lock("a").try_acquire() is not None
+
+    asyncio.run(body())
+
+
 def test_what_makes_no_sense_is_refused() -> None:
     async def body() -> None:
         async with clients(MEMORY, 1) as (client,):

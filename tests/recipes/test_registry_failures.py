@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from quorate.engines.memory import MemoryStore
-from quorate.errors import Compacted, OutcomeUnknown, Unavailable
+from quorate.errors import Compacted, InvalidRequest, LimitExceeded, OutcomeUnknown, Unavailable
 from quorate.recipes import Registry
 from quorate.runtime.world import RealRandomness
 from quorate.store.port import Watch
@@ -195,5 +195,22 @@ def test_an_instance_that_can_not_be_withdrawn_or_brought_back_is_tried_again() 
                 store.away = False
                 await until(lambda: own.registered is wanted)  # noqa: B023  as above
                 assert await store.members() == int(wanted)
+
+    asyncio.run(body())
+
+
+def test_what_is_too_much_is_refused_although_the_store_is_not_asked() -> None:
+    async def body() -> None:
+        store = FarStore()
+
+        async def check() -> bool:
+            return False
+
+        async with registry_on(store).register("h:1", check=check) as own:
+            with pytest.raises(LimitExceeded):
+                await own.update(metadata={"large": "x" * store.limits_value_bytes})
+            assert own.instance.metadata == {}
+            with pytest.raises(InvalidRequest):
+                await own.update(weight=-1)
 
     asyncio.run(body())

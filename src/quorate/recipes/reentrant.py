@@ -143,8 +143,12 @@ class _CountedLock(Lock):
 
     async def release(self) -> None:
         self.times -= 1
-        if not self.times:
-            await super().release()
+        if self.times:
+            return
+        if self._guard is not None:
+            # Given back in the middle of a body, which has nothing to lose any more.
+            self._guard.cancel()
+        await super().release()
 
     async def __aenter__(self) -> HeldLock:
         held = await (self.acquire() if self._bodies else super().__aenter__())

@@ -15,6 +15,7 @@ from quorate.errors import InvalidRequest
 from quorate.recipes.claim import DEFAULT_TTL_SECONDS, Workshop
 from quorate.recipes.groups import Group, members_prefix
 from quorate.recipes.instances import (
+    Document,
     Instance,
     InstanceChange,
     InstanceView,
@@ -22,7 +23,7 @@ from quorate.recipes.instances import (
     instance_of,
     make_document,
 )
-from quorate.recipes.registering import Place
+from quorate.recipes.seats import Seat
 from quorate.runtime.ports import Randomness
 
 CHECK_SECONDS: Final = 5.0
@@ -32,19 +33,19 @@ Check: TypeAlias = Callable[[], Awaitable[bool]]
 class Registration:
     """One's own instance of a service, for as long as the body runs."""
 
-    def __init__(self, place: Place) -> None:
-        self.id: str = place.id
-        self._place = place
+    def __init__(self, seat: Seat) -> None:
+        self.id: str = seat.id
+        self._seat = seat
 
     @property
     def registered(self) -> bool:
         """Whether others see it, as far as can be proven: its lease lives, its check passes."""
-        return self._place.taken
+        return self._seat.taken
 
     @property
     def instance(self) -> Instance:
         """What others see, or will see once it is registered again."""
-        return self._place.document.instance(self.id)
+        return self._seat.document.instance(self.id)
 
     async def update(
         self, *, metadata: Mapping[str, str] | None = None, weight: int | None = None
@@ -53,10 +54,15 @@ class Registration:
 
         While it is not registered this is kept, and seen once it is again.
         """
-        before = self._place.document
-        metadata = before.metadata if metadata is None else metadata
-        weight = before.weight if weight is None else weight
-        await self._place.say(make_document(before.address, metadata, weight))
+
+        def change(before: Document) -> Document:
+            return make_document(
+                before.address,
+                before.metadata if metadata is None else metadata,
+                before.weight if weight is None else weight,
+            )
+
+        await self._seat.say(change)
 
 
 class Registry:
@@ -99,12 +105,12 @@ class Registry:
             raise InvalidRequest(f"an interval is a positive number of seconds, not {interval}")
         document = make_document(address, metadata or {}, weight)
         lease = await self._workshop.keeper.lease(self._ttl)
-        place = Place(self._workshop, members_prefix(self._name), self._ttl, lease, document)
-        await place.begin(check, interval)
+        seat = Seat(self._workshop, members_prefix(self._name), self._ttl, lease, document)
+        await seat.begin(check, interval)
         try:
-            yield Registration(place)
+            yield Registration(seat)
         finally:
-            await place.end()
+            await seat.end()
 
     async def instances(self) -> list[Instance]:
         """Return who is there, by id."""

@@ -1,4 +1,4 @@
-"""Keeping a place among the members of a group: taken, withdrawn, and taken again.
+"""A seat among the members of a group: taken, given up, and taken again by itself.
 
 What is under way in the store is never cancelled, only waited for, so that a removal comes
 after the writing that it undoes.
@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 logger: logging.Logger = logging.getLogger("quorate.registry")
 
 
-class Place:
+class Seat:
     """One member's key, which nobody else writes."""
 
     def __init__(
@@ -50,7 +50,7 @@ class Place:
         return self._written and self._lease.proven
 
     async def begin(self, check: Callable[[], Awaitable[bool]] | None, interval: float) -> None:
-        """Take the place, if the check passes, and keep it in the background."""
+        """Take the seat, if the check passes, and keep it in the background."""
         self._wanted = await self._passes(check, interval)
         try:
             error = await self._uncancelled(self._settle())
@@ -62,24 +62,14 @@ class Place:
             raise error
         self._keeping = self._scope.spawn(self._keep(check, interval), name="registry-keep")
 
-    async def say(self, document: Document) -> None:
-        """Write another document, at once or as soon as the place is taken again."""
-        data = document.encoded()
-        if len(data) > self._store.limits_value_bytes:
-            raise LimitExceeded(
-                f"an instance says at most {self._store.limits_value_bytes} bytes of itself, not "
-                f"{len(data)}: put the rest under a key of its own"
-            )
-        async with self._busy:
-            if self.taken:
-                try:
-                    await self._store.put(self._key, data, lease=self._lease.id)
-                except LeaseNotFound:
-                    self._lease.lost.set()
-            self.document = document
+    async def say(self, change: Callable[[Document], Document]) -> None:
+        """Write what `change` makes of the document, now or as soon as the seat is taken again."""
+        error = await self._uncancelled(self._say(change))
+        if error is not None:
+            raise error
 
     async def end(self) -> None:
-        """Leave the place for good: as long as the lease lives, nothing else does it."""
+        """Leave the seat for good: as long as the lease lives, nothing else does it."""
         self._ended = True
         if self._keeping is not None:
             self._keeping.cancel()
@@ -95,9 +85,12 @@ class Place:
         while True:
             await self._pause(None if check is None else interval)
             self._wanted = await self._passes(check, interval)
-            while (error := await self._uncancelled(self._settle())) is not None:
-                logger.info("%s is tried again: %s", self.id, error)
+            error = await self._uncancelled(self._settle())
+            if error is not None:
+                logger.warning("the instance %s is tried until it succeeds: %s", self.id, error)
+            while error is not None:
                 await asyncio.sleep(RETRY_SECONDS)
+                error = await self._uncancelled(self._settle())
 
     async def _pause(self, interval: float | None) -> None:
         """Return when the time of the next check has come, or the lease is lost."""
@@ -115,14 +108,14 @@ class Place:
         try:
             async with asyncio.timeout(interval):
                 return bool(await check())
-        except TimeoutError:
-            logger.warning("the check of %s did not answer within %g s", self.id, interval)
         except Exception as error:
-            logger.warning("the check of %s failed", self.id, exc_info=error)
-        return False
+            # Told as it begins, and not every time.
+            if self._wanted:
+                logger.warning("the check of the instance %s failed", self.id, exc_info=error)
+            return False
 
     async def _settle(self) -> QuorateError | None:
-        """Take the place or leave it, as is wanted; return what went wrong."""
+        """Take the seat or leave it, as is wanted; return what went wrong."""
         try:
             if self._wanted and not self.taken:
                 await self._take()
@@ -131,6 +124,30 @@ class Place:
         except QuorateError as error:
             return error
         return None
+
+    async def _say(self, change: Callable[[Document], Document]) -> QuorateError | None:
+        async with self._busy:
+            try:
+                document = change(self.document)
+                self._check_size(document)
+                if self.taken:
+                    await self._store.put(self._key, document.encoded(), lease=self._lease.id)
+            except LeaseNotFound:
+                # The seat is taken again, and says this then.
+                self._lease.lost.set()
+            except QuorateError as error:
+                return error
+            self.document = document
+            return None
+
+    def _check_size(self, document: Document) -> None:
+        """Raise LimitExceeded; the store may say so only later, when nobody is there to hear it."""
+        size, limit = len(document.encoded()), self._store.limits_value_bytes
+        if size > limit:
+            raise LimitExceeded(
+                f"an instance says at most {limit} bytes of itself, not {size}: put the rest under "
+                "a key of its own"
+            )
 
     async def _take(self) -> None:
         async with self._busy:
@@ -160,4 +177,4 @@ class Place:
 
     async def _uncancelled(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Wait for the work, which goes on when the waiting is cancelled."""
-        return await asyncio.shield(self._scope.spawn(work, name="registry-place"))
+        return await asyncio.shield(self._scope.spawn(work, name="registry-seat"))
