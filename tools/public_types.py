@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOMS = ("client", "store", "recipes", "fencing", "errors")
+ROOMS = ("client", "store", "recipes", "fencing", "discovery", "errors")
 
 
 def main() -> int:

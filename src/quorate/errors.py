@@ -15,6 +15,7 @@
     │   ├── Unauthenticated         no valid certificate or credential
     │   └── NotLeader               another node leads; the client follows by itself
     ├── Unavailable                 no answer in time, and nothing was changed
+    │   └── NoInstance              nobody offers the service at this moment
     ├── OutcomeUnknown              no answer in time, and the write may have happened
     ├── LockError
     │   ├── LockLost                the lease behind a held lock can no longer be proven
@@ -110,6 +111,10 @@ class NotLeader(Refused):
 
 class Unavailable(QuorateError):
     """Nobody answered in time; nothing was changed."""
+
+
+class NoInstance(Unavailable):
+    """No instance of the service can be picked at this moment."""
 
 
 class OutcomeUnknown(QuorateError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import pytest
@@ -193,6 +194,19 @@ def test_a_reader_that_wants_to_write_as_well_is_refused(url: str, name: str) ->
                 pass
 
     asyncio.run(body())
+
+
+def test_a_thread_that_reads_and_wants_to_write_as_well_is_refused(url: str, name: str) -> None:
+    with quorate.Client(url) as client, ThreadPoolExecutor(1) as other:
+        with client.read_lock(name):
+            for ask in (client.write_lock(name).acquire, client.write_lock(name).try_acquire):
+                with pytest.raises(LockError, match="give it back"):
+                    ask()
+            # Another thread is another reader's business: it waits.
+            with pytest.raises(LockTimeout):
+                other.submit(client.write_lock(name).acquire, timeout=0.2).result()
+        with client.write_lock(name):
+            pass
 
 
 def test_an_election_shows_who_leads_and_what_it_says(url: str, name: str) -> None:

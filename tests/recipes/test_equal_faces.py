@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 
 from quorate import recipes
-from quorate.client import KV, AsyncClient, AsyncKV, Client, blocking
+from quorate.client import KV, AsyncClient, AsyncKV, Client, blocking, discovering
 
-ASYNC_ONLY = {"store", "held"}
-"""The port for layers of one's own, and what a thread would look at too late."""
+ASYNC_ONLY = {"store", "held", "follow"}
+"""What layers of one's own stand on, and what a thread would look at too late."""
 PAIRS = [
     (AsyncClient, Client),
     (AsyncKV, KV),
     (recipes.Lock, blocking.SyncClaim),
+    (recipes.ReentrantLock, blocking.SyncClaim),
     (recipes.Semaphore, blocking.SyncSemaphore),
     (recipes.Election, blocking.SyncElection),
     (recipes.Counter, blocking.SyncCounter),
@@ -27,6 +28,9 @@ PAIRS = [
     (recipes.Queue, blocking.SyncQueue),
     (recipes.Group, blocking.SyncGroup),
     (recipes.Membership, blocking.SyncMembership),
+    (recipes.Registry, discovering.SyncRegistry),
+    (recipes.Registration, discovering.SyncRegistration),
+    (recipes.InstanceView, discovering.SyncInstanceView),
     (recipes.RateLimiter, blocking.SyncRateLimiter),
 ]
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from quorate.cli.options import DEADLINE_SECONDS, add_cluster, new_parser, with_client
+from quorate.cli.running import exit_code, split_command, start_command
 from quorate.client.asynchronous import AsyncClient
 from quorate.errors import LockTimeout
 from quorate.recipes import Claim, HeldLock
@@ -60,10 +61,7 @@ def run_claiming(
 
     `environment` has further variables for it, in which {name} stands for the claim's name.
     """
-    command: list[str] = []
-    if "--" in arguments:
-        place = arguments.index("--")
-        arguments, command = arguments[:place], arguments[place + 1 :]
+    arguments, command = split_command(arguments)
     parsed = parser.parse_args(arguments)
     if not command:
         parser.error(f"say what to run: {parser.prog} NAME -- COMMAND...")
@@ -81,12 +79,10 @@ async def _run_held(
     claim: Claim, held: HeldLock, command: list[str], variables: Mapping[str, str]
 ) -> int:
     environment = {**os.environ, **variables, "QUORATE_FENCING_TOKEN": str(held.token)}
-    try:
-        process = await asyncio.create_subprocess_exec(*command, env=environment)
-    except OSError as error:
+    process = await start_command(command, environment)
+    if isinstance(process, int):
         await claim.release()
-        print(f"quorate: {command[0]} can't be run: {error}", file=sys.stderr)
-        return 127 if isinstance(error, FileNotFoundError) else 126
+        return process
     lost = asyncio.ensure_future(held.wait_lost())
     lost.add_done_callback(lambda done: None if done.cancelled() else _end(process))
     try:
@@ -99,7 +95,7 @@ async def _run_held(
         message = f"quorate: the {claim.kind} {held.name!r} was lost, the command was ended"
         print(message, file=sys.stderr)
         return EXIT_LOST
-    return code if code >= 0 else 128 - code
+    return exit_code(code)
 
 
 async def _acquire(claim: Claim, patience: float | None) -> HeldLock:

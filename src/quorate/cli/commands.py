@@ -18,6 +18,8 @@ COMMANDS: Final = {
     "elect": ("quorate.cli.elect", "run a command while leading"),
     "semaphore": ("quorate.cli.semaphore", "run a command, at most so many of them at once"),
     "queue": ("quorate.cli.queue", "put elements into a queue, take them"),
+    "barrier": ("quorate.cli.barrier", "raise and lift a barrier, wait at it"),
+    "registry": ("quorate.cli.registry", "list, watch, register instances of a service"),
     "snapshot": ("quorate.cli.snapshot", "save, check and restore backups"),
     "recover": ("quorate.cli.recover", "make a new cluster of one node after a lost quorum"),
     "simulate": ("quorate.cli.simulate", "run clusters in virtual time, with every fault"),

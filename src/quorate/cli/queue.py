@@ -15,6 +15,7 @@ from quorate.cli.options import (
     new_parser,
     with_client,
 )
+from quorate.cli.running import exit_code, split_command
 from quorate.client.asynchronous import AsyncClient
 
 
@@ -55,10 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(arguments: list[str]) -> int:
     """Run one `quorate queue` command; `take` exits as the command that it ran."""
-    command: list[str] = []
-    if "--" in arguments:
-        place = arguments.index("--")
-        arguments, command = arguments[:place], arguments[place + 1 :]
+    arguments, command = split_command(arguments)
     parsed = build_parser().parse_args(arguments)
 
     async def body(client: AsyncClient) -> int:
@@ -108,7 +106,7 @@ async def _work(command: list[str], environment: dict[str, str], value: bytes) -
     await process.communicate(value)
     code = process.returncode or 0
     if code:
-        raise _CommandFailed(code if code > 0 else 128 - code)
+        raise _CommandFailed(exit_code(code))
 
 
 def _print(value: bytes, token: int, arguments: argparse.Namespace) -> None:

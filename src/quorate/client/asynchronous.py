@@ -18,6 +18,8 @@ from quorate.recipes.leases import LeaseKeeper
 from quorate.recipes.lock import Lock
 from quorate.recipes.queues import Queue
 from quorate.recipes.rates import RateLimiter
+from quorate.recipes.reentrant import Holds, ReentrantLock
+from quorate.recipes.registry import Registry
 from quorate.recipes.sharing import ReadLock, Semaphore, WriteLock
 from quorate.runtime.ports import Ports
 from quorate.runtime.real_ports import real_ports
@@ -51,6 +53,8 @@ class AsyncClient:
         self._scope = TaskScope(_failed)
         self._keeper = LeaseKeeper(self._store, ports.clock, self._scope)
         self._workshop = Workshop(self._store, self._keeper, Turns(), self._scope, ports.clock)
+        self._holds = Holds()
+        self._randomness = ports.randomness
         self.kv: AsyncKV = AsyncKV(self._store)
 
     @property
@@ -61,6 +65,10 @@ class AsyncClient:
     def lock(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> Lock:
         """Return a lock; others wait at most `ttl` seconds for a holder that died."""
         return Lock(self._workshop, name, ttl=ttl)
+
+    def reentrant_lock(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> ReentrantLock:
+        """Return a lock that the task that holds it may take again; the keys are `lock`'s."""
+        return ReentrantLock(self._workshop, self._holds, name, ttl=ttl)
 
     def semaphore(self, name: str, permits: int, *, ttl: float = DEFAULT_TTL_SECONDS) -> Semaphore:
         """Return a semaphore: at most `permits` hold it at once, unless it was resized."""
@@ -110,6 +118,10 @@ class AsyncClient:
     def group(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> Group:
         """Return a group; a member that died is gone after its `ttl` seconds."""
         return Group(self._workshop, name, ttl=ttl)
+
+    def registry(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> Registry:
+        """Return a service by its name; an instance that died is gone after its `ttl` seconds."""
+        return Registry(self._workshop, self._randomness, name, ttl=ttl)
 
     def rate_limiter(self, name: str, rate: float, burst: int = 1) -> RateLimiter:
         """Return a limit of `rate` a second, `burst` at once at most, for all together."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic
 
-from quorate.client.portal import Portal
+from quorate.client.portal import Portal, each, entered
 from quorate.errors import LockLost
 from quorate.recipes.barriers import Barrier, DoubleBarrier
 from quorate.recipes.claim import Claim, HeldLock
@@ -17,15 +17,14 @@ from quorate.recipes.election import Election, Leader
 from quorate.recipes.groups import Group, Member, MemberChange, Membership, View
 from quorate.recipes.queues import Element, Queue
 from quorate.recipes.rates import RateLimiter
+from quorate.recipes.reentrant import ReentrantLock
 from quorate.recipes.sharing import Semaphore
-
-Thing = TypeVar("Thing")
 
 
 class SyncClaim:
     """A lock or its like, blocking. No thread can be cancelled: look at `held.lost`."""
 
-    def __init__(self, portal: Portal, lock: Claim) -> None:
+    def __init__(self, portal: Portal, lock: Claim | ReentrantLock) -> None:
         self._portal = portal
         self._lock = lock
 
@@ -88,7 +87,7 @@ class SyncElection(SyncClaim):
 
     def observe(self) -> Iterator[Leader | None]:
         """Give the leader now, and each one to come; None while there is none."""
-        return _each(self._portal, self._election.observe())
+        return each(self._portal, self._election.observe())
 
 
 class SyncCounter:
@@ -189,7 +188,7 @@ class SyncQueue:
     @contextmanager
     def take(self) -> Iterator[Element]:
         """Wait for an element and work on it in the body; leaving the body finishes it."""
-        with _entered(self._portal, self._queue.take()) as element:
+        with entered(self._portal, self._queue.take()) as element:
             yield element
 
 
@@ -221,7 +220,7 @@ class SyncGroup:
     @contextmanager
     def join(self, data: bytes | str = b"") -> Iterator[SyncMembership]:
         """Be a member while the body runs."""
-        with _entered(self._portal, self._group.join(data)) as membership:
+        with entered(self._portal, self._group.join(data)) as membership:
             yield SyncMembership(self._portal, membership)
 
     def members(self) -> list[Member]:
@@ -230,12 +229,12 @@ class SyncGroup:
 
     def changes(self) -> Iterator[MemberChange]:
         """Give everybody who is there as joined, then each change to come."""
-        return _each(self._portal, self._group.changes())
+        return each(self._portal, self._group.changes())
 
     @contextmanager
     def view(self) -> Iterator[View]:
         """A view of the group for the body, complete from its beginning."""
-        with _entered(self._portal, self._group.view()) as view:
+        with entered(self._portal, self._group.view()) as view:
             yield view
 
 
@@ -284,38 +283,4 @@ class SyncConfig(Generic[Value]):
 
     def changes(self) -> Iterator[Version[Value]]:
         """Give what counts now, and each version to come; of several at once the last."""
-        return _each(self._portal, self._config.changes())
-
-
-@contextmanager
-def _entered(portal: Portal, entering: AbstractAsyncContextManager[Thing]) -> Iterator[Thing]:
-    """Enter an async context manager from a thread, and leave it as the body was left."""
-    thing = portal.call(entering.__aenter__)
-    try:
-        yield thing
-    except BaseException as error:
-        kind, raised, trace = type(error), error, error.__traceback__
-
-        async def leave_with() -> None:
-            await entering.__aexit__(kind, raised, trace)
-
-        portal.call(leave_with)
-        raise
-
-    async def leave() -> None:
-        await entering.__aexit__(None, None, None)
-
-    portal.call(leave)
-
-
-def _each(portal: Portal, things: AsyncGenerator[Thing, None]) -> Iterator[Thing]:
-    """Iterate from a thread over an async generator that goes on for ever."""
-
-    async def following() -> Thing:
-        return await anext(things)
-
-    try:
-        while True:
-            yield portal.call(following)
-    finally:
-        portal.call(things.aclose)
+        return each(self._portal, self._config.changes())

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, TypeVar
 
 import uvloop
 
 from quorate.errors import InvalidRequest
+from quorate.runtime.owner import current_owner, in_the_name_of
 
 Result = TypeVar("Result")
+Thing = TypeVar("Thing")
 
 
 class Portal:
@@ -29,11 +32,12 @@ class Portal:
     def call(self, function: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         """Run the coroutine that `function` returns on the loop; return or raise as it does.
 
-        An interrupt (Ctrl-C) in the waiting thread cancels it.
+        An interrupt (Ctrl-C) in the waiting thread cancels it. It owns what the thread owns.
         """
         if not self._thread.is_alive():
             raise InvalidRequest("the client is closed: make a new one")
-        future = asyncio.run_coroutine_threadsafe(function(), self._loop)
+        work = in_the_name_of(current_owner(), function)
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
         except BaseException:
@@ -54,3 +58,37 @@ class Portal:
             loop.run_forever()
         finally:
             loop.close()
+
+
+@contextmanager
+def entered(portal: Portal, entering: AbstractAsyncContextManager[Thing]) -> Iterator[Thing]:
+    """Enter an async context manager from a thread, and leave it as the body was left."""
+    thing = portal.call(entering.__aenter__)
+    try:
+        yield thing
+    except BaseException as error:
+        kind, raised, trace = type(error), error, error.__traceback__
+
+        async def leave_with() -> None:
+            await entering.__aexit__(kind, raised, trace)
+
+        portal.call(leave_with)
+        raise
+
+    async def leave() -> None:
+        await entering.__aexit__(None, None, None)
+
+    portal.call(leave)
+
+
+def each(portal: Portal, things: AsyncGenerator[Thing, None]) -> Iterator[Thing]:
+    """Iterate from a thread over an async generator that goes on for ever."""
+
+    async def following() -> Thing:
+        return await anext(things)
+
+    try:
+        while True:
+            yield portal.call(following)
+    finally:
+        portal.call(things.aclose)

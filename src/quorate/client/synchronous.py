@@ -21,6 +21,7 @@ from quorate.client.blocking import (
     SyncSemaphore,
     SyncSequence,
 )
+from quorate.client.discovering import SyncRegistry
 from quorate.client.kv import AsyncKV, EventStream, Text
 from quorate.client.portal import Portal
 from quorate.recipes.claim import DEFAULT_TTL_SECONDS
@@ -225,6 +226,11 @@ class Client:
         """Return a lock; others wait at most `ttl` seconds for a holder that died."""
         return SyncClaim(self._portal, self._make(lambda: self._client.lock(name, ttl=ttl)))
 
+    def reentrant_lock(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> SyncClaim:
+        """Return a lock that the thread that holds it may take again; the keys are `lock`'s."""
+        made = self._make(lambda: self._client.reentrant_lock(name, ttl=ttl))
+        return SyncClaim(self._portal, made)
+
     def semaphore(
         self, name: str, permits: int, *, ttl: float = DEFAULT_TTL_SECONDS
     ) -> SyncSemaphore:
@@ -278,6 +284,11 @@ class Client:
     def group(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> SyncGroup:
         """Return a group; a member that died is gone after its `ttl` seconds."""
         return SyncGroup(self._portal, self._make(lambda: self._client.group(name, ttl=ttl)))
+
+    def registry(self, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> SyncRegistry:
+        """Return a service by its name; an instance that died is gone after its `ttl` seconds."""
+        made = self._make(lambda: self._client.registry(name, ttl=ttl))
+        return SyncRegistry(self._portal, made)
 
     def rate_limiter(self, name: str, rate: float, burst: int = 1) -> SyncRateLimiter:
         """Return a limit of `rate` a second, `burst` at once at most, for all together."""

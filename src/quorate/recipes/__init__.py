@@ -6,10 +6,13 @@ from quorate.recipes.config import Config, Version
 from quorate.recipes.counting import Counter, Latch, Sequence
 from quorate.recipes.election import Election, Leader
 from quorate.recipes.groups import ChangeKind, Group, Member, MemberChange, Membership, View
+from quorate.recipes.instances import Instance, InstanceChange, InstanceView
 from quorate.recipes.leases import LeaseKeeper, SharedLease
 from quorate.recipes.lock import Lock
 from quorate.recipes.queues import Element, Queue
 from quorate.recipes.rates import RateLimiter
+from quorate.recipes.reentrant import ReentrantLock
+from quorate.recipes.registry import Registration, Registry
 from quorate.recipes.sharing import ReadLock, Semaphore, WriteLock
 
 __all__ = [
@@ -23,6 +26,9 @@ __all__ = [
     "Element",
     "Group",
     "HeldLock",
+    "Instance",
+    "InstanceChange",
+    "InstanceView",
     "Latch",
     "Leader",
     "LeaseKeeper",
@@ -33,6 +39,9 @@ __all__ = [
     "Queue",
     "RateLimiter",
     "ReadLock",
+    "ReentrantLock",
+    "Registration",
+    "Registry",
     "Semaphore",
     "Sequence",
     "SharedLease",

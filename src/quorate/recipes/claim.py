@@ -95,8 +95,8 @@ class Turns:
     def __init__(self) -> None:
         self._locks: dict[bytes, tuple[asyncio.Lock, int]] = {}
         self._numbers = itertools.count(1)
-        self.reads: dict[bytes, tuple[bytes, asyncio.Task[object] | None]] = {}
-        """For each read lock that is held, by its key: what it locks, and the task that did."""
+        self.reads: dict[bytes, tuple[bytes, object]] = {}
+        """For each read lock that is held, by its key: what it locks, and its owner."""
 
     def number(self) -> int:
         """Return a number that no other claim of this client has."""

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from quorate.errors import Compacted, InvalidRequest, LockLost
+from quorate.errors import Compacted, InvalidRequest, LockLost, QuorateError
 from quorate.recipes.changes import everything
 from quorate.recipes.claim import DEFAULT_TTL_SECONDS, Workshop
-from quorate.recipes.leases import SharedLease
+from quorate.recipes.leases import RETRY_SECONDS, SharedLease
 from quorate.runtime.scope import TaskScope
 from quorate.store.compare import create_revision
 from quorate.store.port import Store
@@ -107,7 +107,7 @@ class Group:
         self._keeper = workshop.keeper
         self._turns = workshop.turns
         self._scope: TaskScope = workshop.scope
-        self._prefix = f"{name}/members/".encode()
+        self._prefix = members_prefix(name)
         self._ttl = ttl
 
     @asynccontextmanager
@@ -165,20 +165,35 @@ class Group:
     async def view(self) -> AsyncIterator[View]:
         """A view of the group for the body, complete from its beginning."""
         view = View()
+        async with self.follow(view.take):
+            yield view
+
+    @asynccontextmanager
+    async def follow(self, take: Callable[[MemberChange], None]) -> AsyncIterator[None]:
+        """Give `take` everybody who is there, and in the background each change of the body's time.
+
+        While the store can't be reached nothing is given; what it missed comes afterwards.
+        """
         found, _ = await self._read()
         for item in found:
-            view.take(MemberChange(ChangeKind.JOINED, self._member(item)))
+            take(MemberChange(ChangeKind.JOINED, self._member(item)))
         known = {item.key: item.value for item in found}
-        following = self._scope.spawn(self._follow(view, known), name="group-view")
+        following = self._scope.spawn(self._follow(take, known), name="group-view")
         try:
-            yield view
+            yield
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
 
-    async def _follow(self, view: View, known: dict[bytes, bytes]) -> None:
-        async for change in self._changes(known):
-            view.take(change)
+    async def _follow(
+        self, take: Callable[[MemberChange], None], known: dict[bytes, bytes]
+    ) -> None:
+        while True:
+            try:
+                async for change in self._changes(known):
+                    take(change)
+            except QuorateError:
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _read(self) -> tuple[list[KeyValue], int]:
         return await everything(self._store, Range(self._prefix, prefix_end(self._prefix)))
@@ -197,6 +212,11 @@ class Group:
 
     def _id(self, key: bytes) -> str:
         return key.removeprefix(self._prefix).decode()
+
+
+def members_prefix(name: str) -> bytes:
+    """Return what the keys of a group's members begin with, before the member's id."""
+    return f"{name}/members/".encode()
 
 
 def _bytes(data: bytes | str) -> bytes:

@@ -6,13 +6,13 @@ writer. A waiter reads the queue once, as it joins, and from then on only hears 
 
 from __future__ import annotations
 
-import asyncio
 from typing import ClassVar, Final
 
 from quorate.errors import Compacted, InvalidRequest, LockError, LockLost
 from quorate.recipes.changes import rest
 from quorate.recipes.claim import DEFAULT_TTL_SECONDS, Claim, HeldLock, Place, Workshop
 from quorate.recipes.leases import SharedLease
+from quorate.runtime.owner import current_owner
 from quorate.store.types import (
     Content,
     Event,
@@ -142,7 +142,7 @@ class ReadLock(SharedClaim):
     part = READER
 
     def _hold(self, key: bytes, token: int, lease: SharedLease) -> HeldLock:
-        self._turns.reads[key] = self._prefix, asyncio.current_task()
+        self._turns.reads[key] = self._prefix, current_owner()
         return super()._hold(key, token, lease)
 
     async def release(self) -> None:
@@ -166,10 +166,10 @@ class WriteLock(SharedClaim):
     part = WRITER
 
     async def _join(self, key: bytes, lease: SharedLease) -> Place:
-        if (self._prefix, asyncio.current_task()) in self._turns.reads.values():
+        if (self._prefix, current_owner()) in self._turns.reads.values():
             raise LockError(
-                f"this task holds the read lock of {self._name!r}: give it back before you ask "
-                "for the write lock, or you wait for yourself"
+                f"this task or thread holds the read lock of {self._name!r}: give it back before "
+                "you ask for the write lock, or you wait for yourself"
             )
         return await super()._join(key, lease)
 
