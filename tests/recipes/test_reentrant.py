@@ -122,7 +122,7 @@ def test_a_lost_lease_is_felt_by_every_hold_and_told_by_the_outermost(url: str, 
             async def library() -> None:
                 async with lock as inner:
                     try:
-                        await two.kv.revoke(await lease_of(two, name))
+                        await one.kv.revoke(await lease_of(two, name))
                         await forever()
                     except asyncio.CancelledError:
                         assert inner.lost

@@ -8,12 +8,12 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 import quorate
-from quorate.errors import InvalidRequest, LimitExceeded, NoInstance
+from quorate.errors import InvalidRequest, LeaseNotFound, LimitExceeded, NoInstance
 from quorate.recipes import ChangeKind, Instance, InstanceChange, InstanceView
 
 from .test_claims import PATIENCE, clients
@@ -126,7 +126,7 @@ def test_an_instance_that_lost_its_lease_comes_back_by_itself(url: str, name: st
         ):
             await view.wait()
             lease = await lease_of(two, name)
-            await two.kv.revoke(lease)
+            await one.kv.revoke(lease)
             await until(lambda: not view.instances)
             await until(lambda: view.instances == [own.instance])
             await until(lambda: own.registered)
@@ -140,14 +140,16 @@ def test_an_instance_moves_to_a_new_lease_while_the_old_one_still_lives(
 ) -> None:
     async def body() -> None:
         async with clients(url, 2) as (one, two):
-            async with one.registry(name, ttl=30).register("h:1") as own:
+            async with one.registry(name, ttl=3).register("h:1") as own:
                 lease = await lease_of(two, name)
                 # As after a pause: the client does not trust it any more, the store does.
-                (one._keeper._leases[30]).lost.set()
+                (one._keeper._leases[3]).lost.set()
                 assert not own.registered
                 await until(lambda: own.registered)
                 assert await lease_of(two, name) != lease
-                await two.kv.revoke(lease)
+                if two.store.capabilities.foreign_leases:
+                    with suppress(LeaseNotFound):
+                        await two.kv.revoke(lease)
                 assert await two.registry(name).instances() == [own.instance]
             assert await two.registry(name).instances() == []
 

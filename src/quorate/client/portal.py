@@ -29,12 +29,17 @@ class Portal:
         self._thread.start()
         self._loop = ready.result()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether its loop runs."""
+        return self._thread.is_alive()
+
     def call(self, function: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         """Run the coroutine that `function` returns on the loop; return or raise as it does.
 
         An interrupt (Ctrl-C) in the waiting thread cancels it. It owns what the thread owns.
         """
-        if not self._thread.is_alive():
+        if not self.is_open:
             raise InvalidRequest("the client is closed: make a new one")
         work = in_the_name_of(current_owner(), function)
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -46,7 +51,7 @@ class Portal:
 
     def close(self) -> None:
         """Stop the loop and wait for the thread."""
-        if self._thread.is_alive():
+        if self.is_open:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
 
@@ -91,4 +96,6 @@ def each(portal: Portal, things: AsyncGenerator[Thing, None]) -> Iterator[Thing]
         while True:
             yield portal.call(following)
     finally:
-        portal.call(things.aclose)
+        # What a client that is closed gave out ends with it, whoever still holds it.
+        if portal.is_open:
+            portal.call(things.aclose)

@@ -37,7 +37,10 @@ class Seat:
         self._key = prefix + self.id.encode()
         self._ttl = ttl
         self._lease = lease
-        self._written = False
+        self._attempted = False
+        """Whether it may be there."""
+        self._confirmed = False
+        """Whether it was there, on this lease."""
         self._wanted = True
         """Whether the check passed the last time."""
         self._ended = False
@@ -47,7 +50,7 @@ class Seat:
     @property
     def taken(self) -> bool:
         """Whether others see it, as far as can be proven."""
-        return self._written and self._lease.proven
+        return self._confirmed and self._lease.proven
 
     async def begin(self, check: Callable[[], Awaitable[bool]] | None, interval: float) -> None:
         """Take the seat, if the check passes, and keep it in the background."""
@@ -119,7 +122,7 @@ class Seat:
         try:
             if self._wanted and not self.taken:
                 await self._take()
-            elif not self._wanted and self._written:
+            elif not self._wanted and self._attempted:
                 await self._leave()
         except QuorateError as error:
             return error
@@ -152,19 +155,20 @@ class Seat:
     async def _take(self) -> None:
         async with self._busy:
             while not self._ended:
-                self._lease = await self._keeper.lease(self._ttl)
+                lease = await self._keeper.lease(self._ttl)
+                self._lease, self._attempted, self._confirmed = lease, True, False
                 try:
                     await self._store.put(self._key, self.document.encoded(), lease=self._lease.id)
                 except LeaseNotFound:
                     self._lease.lost.set()
                 else:
-                    self._written = True
+                    self._confirmed = True
                     return
 
     async def _leave(self) -> None:
         async with self._busy:
             await self._store.delete(self._key)
-            self._written = False
+            self._attempted = self._confirmed = False
 
     async def _leave_for_good(self) -> None:
         while True:
