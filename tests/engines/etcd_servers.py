@@ -9,6 +9,7 @@ from pathlib import Path
 
 from quorate.cli.processes import free_ports
 from quorate.engines.etcd import EtcdStore
+from quorate.runtime.transport.tls import TlsConfig
 
 NODES = 3
 START_SECONDS = 60.0
@@ -17,8 +18,9 @@ START_SECONDS = 60.0
 class EtcdServers:
     """A cluster of etcd, each server a process with a directory of its own."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, tls: TlsConfig | None = None) -> None:
         self._directory = directory
+        self._tls = tls
         self._ports = free_ports(2 * NODES)
         self._processes: list[subprocess.Popen[bytes] | None] = [None] * NODES
 
@@ -66,7 +68,7 @@ class EtcdServers:
 
     async def ready(self) -> None:
         """Wait until they answer."""
-        store = EtcdStore(self.addresses, timeout=START_SECONDS)
+        store = EtcdStore(self.addresses, tls=self._tls, timeout=START_SECONDS)
         await store.get(b"ready")
         await store.close()
 
@@ -75,7 +77,7 @@ class EtcdServers:
         assert found is not None
         assert found.origin is not None
         binary = Path(found.origin).parent / "etcdbin" / "etcd"
-        client = f"http://{self.addresses[server]}"
+        client = f"{'http' if self._tls is None else 'https'}://{self.addresses[server]}"
         peers = [f"http://127.0.0.1:{port}" for port in self._ports[NODES:]]
         cluster = ",".join(f"n{number}={peer}" for number, peer in enumerate(peers))
         return [
@@ -84,4 +86,14 @@ class EtcdServers:
             *("--listen-client-urls", client, "--advertise-client-urls", client),
             *("--listen-peer-urls", peers[server], "--initial-advertise-peer-urls", peers[server]),
             *("--initial-cluster", cluster),
+            *self._certificates(),
+        ]
+
+    def _certificates(self) -> list[str]:
+        tls = self._tls
+        if tls is None:
+            return []
+        return [
+            *("--cert-file", tls.certificate, "--key-file", tls.key),
+            *("--trusted-ca-file", tls.authority, "--client-cert-auth"),
         ]

@@ -97,6 +97,11 @@ class Endpoints:
         )
         return call(requests, metadata=await self._metadata())
 
+    def log_out(self) -> bool:
+        """Ask for a new token before the next call; tell whether there is a user to do that."""
+        self._token = ""
+        return self._user is not None
+
     def leave(self) -> None:
         """Use the next server from now on."""
         self._current = (self._current + 1) % len(self._addresses)

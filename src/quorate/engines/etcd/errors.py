@@ -19,6 +19,7 @@ from quorate.errors import (
     Unauthenticated,
 )
 
+PERMISSION_DENIED: Final = "permission denied"
 COMPACTED: Final = "required revision has been compacted"
 _BY_TEXT: Final[tuple[tuple[str, type[QuorateError]], ...]] = (
     ("requested lease not found", LeaseNotFound),
@@ -29,7 +30,7 @@ _BY_TEXT: Final[tuple[tuple[str, type[QuorateError]], ...]] = (
     ("too many operations in txn", LimitExceeded),
     ("larger than max", LimitExceeded),
     ("too large lease TTL", InvalidRequest),
-    ("permission denied", Unauthenticated),
+    (PERMISSION_DENIED, Unauthenticated),
     ("authentication failed", Unauthenticated),
     ("user name is empty", Unauthenticated),
 )

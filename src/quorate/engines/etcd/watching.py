@@ -11,10 +11,11 @@ from typing import Any, Final
 from grpc.aio import AioRpcError
 
 from quorate.engines.etcd.endpoints import Endpoints
+from quorate.engines.etcd.errors import PERMISSION_DENIED
 from quorate.engines.etcd.messages import MESSAGES
 from quorate.engines.etcd.translation import FROM_KEY, event
 from quorate.engines.resumable import ResumableWatch
-from quorate.errors import Compacted, QuorateError, Refused
+from quorate.errors import Compacted, QuorateError, Refused, Unauthenticated
 from quorate.runtime.scope import TaskScope
 from quorate.store.types import WatchBatch, WatchDetail, WatchRequest
 
@@ -31,6 +32,8 @@ class EtcdWatches:
         self._open: dict[int, ResumableWatch] = {}
         self._requests: asyncio.Queue[Any] | None = None
         self._running = False
+        self._doubtful: dict[ResumableWatch, None] = {}
+        """Watches that were refused once, and are tried with a new login."""
 
     def watch(self, request: WatchRequest) -> ResumableWatch:
         """Open a watch."""
@@ -101,7 +104,7 @@ class EtcdWatches:
 
     def _take(self, watch: ResumableWatch, response: Any) -> bool:
         """Take one response; False: the stream is of no use any more."""
-        if response.created:
+        if response.created and not response.canceled:
             watch.register(watch.seen + 1 if watch.seen else response.header.revision + 1)
         if response.canceled:
             if response.compact_revision:
@@ -115,14 +118,29 @@ class EtcdWatches:
                 )
                 return True
             if response.created:
-                del self._open[watch.id]
-                watch.fail(Refused(f"etcd refused the watch: {response.cancel_reason}"))
-                return True
+                return self._refuse(watch, response.cancel_reason)
             return False
+        if response.created:
+            self._doubtful.pop(watch, None)
         for revision, events in groupby(response.events, lambda each: each.kv.mod_revision):
             watch.deliver(WatchBatch(revision, tuple(event(each) for each in events)))
         if not response.events and not response.created:
             watch.deliver(WatchBatch(response.header.revision))
+        return True
+
+    def _refuse(self, watch: ResumableWatch, reason: str) -> bool:
+        """End a watch that was refused; False: it may be the login that has ended."""
+        if PERMISSION_DENIED not in reason:
+            del self._open[watch.id]
+            watch.fail(Refused(f"etcd refused the watch: {reason}"))
+            return True
+        if self._endpoints.log_out() and watch not in self._doubtful:
+            # A watch is told no more than this, whatever is wrong with its login.
+            self._doubtful[watch] = None
+            return False
+        del self._open[watch.id]
+        self._doubtful.pop(watch, None)
+        watch.fail(Unauthenticated(f"etcd refused the watch: {reason}"))
         return True
 
     def _fail_all(self, error: QuorateError) -> None:
