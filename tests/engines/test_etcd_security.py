@@ -17,6 +17,7 @@ from quorate.engines.etcd import EtcdStore
 from quorate.errors import Unauthenticated, Unavailable
 from quorate.runtime.transport.tls import TlsConfig
 
+from .certificates import certificate
 from .etcd_servers import EtcdServers
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -25,17 +26,6 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
     return trustme.CA()
-
-
-def certificate(authority: trustme.CA, directory: Path, name: str) -> TlsConfig:
-    """Write a certificate for 127.0.0.1, good for both sides."""
-    issued = authority.issue_cert("127.0.0.1", common_name=name)
-    key, chain, trusted = (directory / f"{name}{part}" for part in (".key", ".pem", ".ca"))
-    issued.private_key_pem.write_to_path(key)
-    for blob in issued.cert_chain_pems:
-        blob.write_to_path(chain, append=True)
-    authority.cert_pem.write_to_path(trusted)
-    return TlsConfig(str(chain), str(key), str(trusted))
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import trustme
 
 import quorate
 from quorate.codecs.zookeeper import records
@@ -16,6 +18,7 @@ from quorate.errors import InvalidRequest, Unauthenticated, UnsupportedByEngine
 from quorate.store.compare import create_revision, version
 from quorate.store.types import Delete, Put, Range, WatchRequest, prefix_end, prefix_range
 
+from .certificates import certificate
 from .zookeeper_servers import HOW_TO_GET, ZooKeeperServers, installed
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(not installed(), reason=HOW_TO_GET)]
@@ -184,3 +187,29 @@ def test_a_server_that_is_none_is_no_server(server: ZooKeeperServers) -> None:
         await listening.wait_closed()
 
     asyncio.run(body())
+
+
+def test_certificates_are_shown_and_checked_on_both_sides(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    tls = certificate(authority, tmp_path, "quorate")
+    started = ZooKeeperServers(tmp_path, 1, tls)
+    started.start_all()
+
+    async def body() -> None:
+        await started.ready()
+        async with (
+            quorate.AsyncClient(started.url, tls=tls) as client,
+            client.lock("orders", ttl=5) as held,
+        ):
+            assert held.token > 0
+        stranger = certificate(trustme.CA(), tmp_path, "stranger")
+        for wrong in (None, stranger):
+            store = ZooKeeperStore(started.addresses, tls=wrong, timeout=1.0)
+            with pytest.raises(quorate.Unavailable):
+                await store.get(b"a")
+            await store.close()
+
+    try:
+        asyncio.run(body())
+    finally:
+        started.kill_all()

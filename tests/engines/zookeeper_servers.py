@@ -7,8 +7,16 @@ import signal
 import subprocess
 from pathlib import Path
 
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
 from quorate.cli.processes import free_ports
 from quorate.engines.zookeeper import ZooKeeperStore
+from quorate.runtime.transport.tls import TlsConfig
 
 JARS = "/usr/share/java/zookeeper.jar"
 START_SECONDS = 60.0
@@ -24,9 +32,10 @@ def installed() -> bool:
 class ZooKeeperServers:
     """An ensemble, each server a process with a directory of its own."""
 
-    def __init__(self, directory: Path, count: int = 3) -> None:
+    def __init__(self, directory: Path, count: int = 3, tls: TlsConfig | None = None) -> None:
         self._directory = directory
         self._count = count
+        self._tls = tls
         self._ports = free_ports(3 * count)
         self._processes: list[subprocess.Popen[bytes] | None] = [None] * count
 
@@ -77,7 +86,7 @@ class ZooKeeperServers:
 
     async def ready(self) -> None:
         """Wait until they answer."""
-        store = ZooKeeperStore(self.addresses, timeout=START_SECONDS)
+        store = ZooKeeperStore(self.addresses, tls=self._tls, timeout=START_SECONDS)
         await store.get(b"ready")
         await store.close()
 
@@ -91,7 +100,21 @@ class ZooKeeperServers:
         return [
             "java",
             *("-Xmx200m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"),
-            *("-cp", f"{home}:{JARS}", main, str(home / "zoo.cfg")),
+            *("-cp", f"{home}:{JARS}:/usr/share/java/netty-codec.jar", main, str(home / "zoo.cfg")),
+        ]
+
+    def _listening(self, port: int) -> list[str]:
+        tls = self._tls
+        if tls is None:
+            return [f"clientPort={port}", "clientPortAddress=127.0.0.1"]
+        both = Path(tls.certificate).with_suffix(".both.pem")
+        key = load_pem_private_key(Path(tls.key).read_bytes(), None)
+        in_pkcs8 = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        both.write_bytes(in_pkcs8 + Path(tls.certificate).read_bytes())
+        return [
+            *(f"secureClientPort={port}", "secureClientPortAddress=127.0.0.1"),
+            "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory",
+            *(f"ssl.keyStore.location={both}", f"ssl.trustStore.location={tls.authority}"),
         ]
 
     def _prepare(self, server: int, home: Path) -> None:
@@ -105,8 +128,8 @@ class ZooKeeperServers:
         settings = [
             *(f"tickTime={TICK_MILLISECONDS}", "initLimit=40", "syncLimit=10", "maxClientCnxns=0"),
             *("maxSessionTimeout=120000", "admin.enableServer=false"),
-            *(f"dataDir={home / 'data'}", f"clientPort={ports[server]}"),
-            "clientPortAddress=127.0.0.1",
+            f"dataDir={home / 'data'}",
+            *self._listening(ports[server]),
         ]
         (home / "zoo.cfg").write_text("\n".join([*settings, *servers]) + "\n")
         (home / "log4j.properties").write_text(
