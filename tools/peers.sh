@@ -1,10 +1,13 @@
 #!/bin/sh
 # Installs other projects' servers from Debian's packages, without starting any of them, and
-# what the tests of partitions need.
+# what the tests of partitions and of completion scripts need.
 set -eu
 missing=
 command -v ip >/dev/null 2>&1 || missing="$missing iproute2"
 command -v zookeeper-server >/dev/null 2>&1 || [ -d /usr/share/zookeeper ] || missing="$missing zookeeper"
+for shell in zsh fish; do
+    command -v "$shell" >/dev/null 2>&1 || missing="$missing $shell"
+done
 [ -n "$missing" ] || exit 0
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then

@@ -16,6 +16,7 @@ import quorate
 from quorate.errors import InvalidRequest, LeaseNotFound, LimitExceeded, NoInstance
 from quorate.recipes import ChangeKind, Instance, InstanceChange, InstanceView
 
+from .conftest import ENGINES
 from .test_claims import PATIENCE, clients
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -156,10 +157,8 @@ def test_an_instance_moves_to_a_new_lease_while_the_old_one_still_lives(
     asyncio.run(body())
 
 
+@pytest.mark.parametrize("url", ENGINES[1:], indirect=True)
 def test_an_instance_whose_process_is_killed_is_gone_after_its_ttl(url: str, name: str) -> None:
-    if url.startswith("memory:"):
-        pytest.skip("memory: is in one process")
-
     async def body() -> None:
         async with clients(url, 1) as (client,), client.registry(name).view() as view:
             process = await asyncio.create_subprocess_exec(

@@ -138,8 +138,9 @@ class LeaseLog(msgspec.Struct):
 class Evidence:
     """All that was seen of a run."""
 
-    def __init__(self, now: Callable[[], int]) -> None:
+    def __init__(self, now: Callable[[], int], halt: Callable[[], None] = lambda: None) -> None:
         self._now = now
+        self._halt = halt
         self.operations: list[Operation] = []
         self.changes: list[Change] = []
         self.watches: list[WatchLog] = []
@@ -153,3 +154,4 @@ class Evidence:
     def violation(self, checker: str, text: str) -> None:
         """Note a broken promise."""
         self.violations.append(Violation(checker, self._now(), text))
+        self._halt()

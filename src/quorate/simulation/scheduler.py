@@ -7,10 +7,10 @@ of its own, named, so that leaving one fault out does not change what all others
 
 from __future__ import annotations
 
-import heapq
 import zlib
 from collections.abc import Callable
 from hashlib import blake2b
+from heapq import heappop, heappush
 from random import Random
 from typing import Any, Final
 
@@ -41,6 +41,7 @@ class Scheduler:
         self.seed = seed
         self.now = 0
         self.steps = 0
+        self.halted = False
         self.trace = Trace()
         self._queue: list[tuple[int, int, Event]] = []
         self._order = 0
@@ -53,26 +54,31 @@ class Scheduler:
     def at(self, when: int, action: Callable[..., None], *arguments: Any) -> Event:
         """Call `action(*arguments)` at `when`, or now if that has passed."""
         event = Event(action, arguments)
-        self._order += 1
-        heapq.heappush(self._queue, (max(when, self.now), self._order, event))
+        self._order = order = self._order + 1
+        now = self.now
+        heappush(self._queue, (when if when > now else now, order, event))  # noqa: FURB136  the hottest line
         return event
 
     def after(self, delay: int, action: Callable[..., None], *arguments: Any) -> Event:
         """Call `action(*arguments)` in `delay` nanoseconds."""
         return self.at(self.now + delay, action, *arguments)
 
+    def halt(self) -> None:
+        """Let nothing more happen."""
+        self.halted = True
+
     def run(self, until: int, stop: Callable[[], bool] | None = None) -> None:
-        """Let things happen up to the time `until`, or until `stop()` is true."""
+        """Let things happen up to the time `until`, until `stop()` is true, or until a halt."""
         queue = self._queue
         while queue and queue[0][0] <= until:
-            when, _, event = heapq.heappop(queue)
+            when, _, event = heappop(queue)
             action = event.action
             if action is None:
                 continue
             self.now = when
             self.steps += 1
             action(*event.arguments)
-            if stop is not None and stop():
+            if self.halted or (stop is not None and stop()):
                 return
         self.now = max(self.now, until)
 

@@ -108,8 +108,10 @@ class Watched:
         for entry in output.committed:
             self._agreement.committed(self._name, entry, core.term, leads=led)
         self._term, self._commit = core.term, core.commit
-        self._check_sent(output)
-        self._check_reads(output)
+        if output.send:
+            self._check_sent(output)
+        if output.reads or output.failed_reads:
+            self._check_reads(output)
         if output.configuration_changed or (output.persist and output.persist.truncate_from):
             self._check_configurations()
         if self._configuration is not core.configuration:

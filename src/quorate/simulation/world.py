@@ -60,7 +60,7 @@ class World:
         self.scheduler = Scheduler(plan.seed)
         if story:
             self.scheduler.trace.lines = []
-        self.evidence = Evidence(lambda: self.scheduler.now)
+        self.evidence = Evidence(lambda: self.scheduler.now, self.scheduler.halt)
         self.network = VirtualNetwork(self.scheduler)
         self.observer = Observer(self.scheduler, self.evidence)
         self.machines: dict[str, Machine] = {}
@@ -140,9 +140,8 @@ class World:
                 self.evidence, self.plan, self.scheduler.now, self.observer.agreement.last_election
             )
 
-    def _run_until(self, when: int, stop: Callable[[], bool] = lambda: False) -> None:
-        violations = self.evidence.violations
-        self.scheduler.run(when, lambda: bool(violations) or stop())
+    def _run_until(self, when: int, stop: Callable[[], bool] | None = None) -> None:
+        self.scheduler.run(when, stop)
         self._unforeseen()
 
     def _unforeseen(self) -> None:

@@ -316,7 +316,8 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if not self._gathered or transport is None or self._lost:
             return
-        if self.overflowing:
+        # Below the high-water mark it is far from its end.
+        if not self._writable and self.overflowing:
             self._overflow()
             return
         gathered, self._gathered = self._gathered, []
