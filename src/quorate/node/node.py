@@ -105,6 +105,7 @@ class Node:
         self._unlock: Callable[[], None] = _nothing
         self.on_assembled: Callable[[Group, KeyValueMachine], None] = lambda *_: None
         self._leads = False
+        self._knows_leader = False
 
     async def start(self) -> None:
         """Recover and serve; raises ConfigurationError, StorageError or OSError."""
@@ -418,7 +419,10 @@ class Node:
         )
         if self._leads and change.role is not RaftRole.LEADER:
             self._service.stepped_down()
+        elif change.leader and not self._knows_leader:
+            self._service.leader_found()
         self._leads = change.role is RaftRole.LEADER
+        self._knows_leader = bool(change.leader)
         self._leadership.update()
 
     def _applied(self) -> None:

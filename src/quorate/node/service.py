@@ -149,6 +149,11 @@ class Service:
         for connection in self._subscribers:
             self._fail(connection, 0, RefusalCode.NOT_LEADER, "this node leads no longer")
 
+    def leader_found(self) -> None:
+        """Tell every client that waits for it who leads now."""
+        for connection in self._subscribers:
+            self._fail(connection, 0, RefusalCode.NOT_LEADER, "there is a leader")
+
     def close(self) -> None:
         """Stop the timer."""
         self._subscribers.close()

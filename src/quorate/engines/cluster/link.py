@@ -29,7 +29,8 @@ PATIENCE_SECONDS: Final = 2.0
 SWEEP_SECONDS: Final = 0.005
 """Deadlines that lie so close together are looked at together."""
 NEVER: Final = 1 << 62
-BACKOFF_SECONDS: Final = (0.005, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
+BACKOFF_SECONDS: Final = (0.005, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.4)
+"""How long a node without a leader is listened to before the next one is asked."""
 MOVES: Final = frozenset((RefusalCode.NOT_LEADER, RefusalCode.UNAVAILABLE))
 
 
@@ -77,6 +78,8 @@ class Link:
         self._connection: Connection | None = None
         self._preferred: str | None = None
         self._connecting = False
+        self._hoping: tuple[Connection, asyncio.Future[str]] | None = None
+        """A node that knows no leader yet, and what it will say of one."""
         self._sweeper: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._sweep_at = NEVER
@@ -198,30 +201,32 @@ class Link:
             tried = 0
             while True:
                 for address in self._candidates():
-                    if self._closed or await self._try(address):
-                        return
                     tried += 1
-                    await self._back_off(tried - len(self._addresses))
+                    pause = self._pause(tried - len(self._addresses))
+                    if self._closed or await self._try(address, pause):
+                        return
                     if self._preferred:
                         break
         finally:
             self._connecting = False
 
-    async def _back_off(self, times: int) -> None:
-        """Wait before the next node is asked, once every one was.
+    def _pause(self, times: int) -> float:
+        """How long to wait before the next node is asked, once every one was, in seconds.
 
         Clients without a leader are many, and must not take the nodes from their election.
         """
-        if times > 0:
-            wait = BACKOFF_SECONDS[min(times, len(BACKOFF_SECONDS)) - 1]
-            await asyncio.sleep(wait * self._randomness.uniform(0.5, 1.5))
+        if times <= 0:
+            return 0.0
+        wait = BACKOFF_SECONDS[min(times, len(BACKOFF_SECONDS)) - 1]
+        return wait * self._randomness.uniform(0.5, 1.5)
 
     def _candidates(self) -> list[str]:
         preferred, self._preferred = self._preferred, None
         rest = [address for address in self._addresses if address != preferred]
         return [preferred, *rest] if preferred else rest
 
-    async def _try(self, address: str) -> bool:
+    async def _try(self, address: str, pause: float) -> bool:
+        """Adopt a node that leads; False after a pause if it does not, whatever it is."""
         hello = Hello(PROTOCOL_VERSION, Role.CLIENT, self.cluster_id)
         try:
             connection, welcome = await self._dialer.dial(
@@ -229,22 +234,25 @@ class Link:
             )
         except HandshakeRefused as error:
             self._refused = error
+            await asyncio.sleep(pause)
             return False
         except (QuorateError, OSError):
+            await asyncio.sleep(pause)
             return False
         if self._closed:
             connection.close("the client closes")
             await connection.wait_lost()
             return True
         self._learn(welcome.members)
-        if welcome.leader_address and welcome.leader_address != address:
-            connection.close("another node leads")
+        leader = welcome.leader_address
+        if not leader:
+            leader = await self._hope(connection, pause)
+            pause = 0.0
+        if leader != address or not connection.is_open:
+            connection.close("looking for the leader")
             await connection.wait_lost()
-            self._preferred = welcome.leader_address
-            return False
-        if not welcome.leader_address:
-            connection.close("this node knows no leader")
-            await connection.wait_lost()
+            self._preferred = leader or None
+            await asyncio.sleep(pause)
             return False
         self._refused = None
         self.cluster_id = welcome.cluster_id
@@ -252,6 +260,21 @@ class Link:
         self.address = address
         self._adopt(connection)
         return True
+
+    async def _hope(self, connection: Connection, seconds: float) -> str:
+        """Wait until a node has heard of a leader; return where that is, or nothing."""
+        told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._hoping = connection, told
+        try:
+            async with asyncio.timeout(seconds):
+                return await told
+        except TimeoutError:
+            return ""
+        except BaseException:
+            connection.close("the client closes")
+            raise
+        finally:
+            self._hoping = None
 
     def _adopt(self, connection: Connection) -> None:
         self._connection = connection
@@ -266,6 +289,8 @@ class Link:
         self.on_connected()
 
     def _on_lost(self, connection: Connection, _: TransportError) -> None:
+        if self._hoping is not None and connection is self._hoping[0]:
+            self._tell("")
         if connection is self._connection:
             self._connection = None
             self._preferred = None
@@ -274,6 +299,8 @@ class Link:
 
     def _on_frames(self, connection: Connection, frames: list[bytes]) -> None:
         if connection is not self._connection:
+            if self._hoping is not None and connection is self._hoping[0]:
+                self._listen(frames)
             return
         self._heard_at = self._clock.monotonic()
         for frame in frames:
@@ -298,6 +325,20 @@ class Link:
                 pending.fail(pending, response)
             else:
                 pending.succeed(response)
+
+    def _listen(self, frames: list[bytes]) -> None:
+        """Take what a node says that knew no leader."""
+        for frame in frames:
+            try:
+                response = decode_response(frame)
+            except msgspec.MsgspecError:
+                return
+            if type(response) is Failed and response.leader:
+                self._tell(response.leader)
+
+    def _tell(self, leader: str) -> None:
+        if self._hoping is not None and not self._hoping[1].done():
+            self._hoping[1].set_result(leader)
 
     def _sweep(self) -> None:
         """End the requests whose deadline passed; one timer serves them all."""
