@@ -10,10 +10,11 @@ import pytest
 
 import quorate
 from quorate.engines.etcd import EtcdStore
-from quorate.errors import Compacted, InvalidRequest, OutcomeUnknown, Unavailable
+from quorate.errors import Compacted, InvalidRequest
 from quorate.store.types import Put, WatchRequest
 
-from .etcd_servers import NODES, EtcdServers
+from .etcd_servers import EtcdServers
+from .test_server_failures import put_for_certain
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
@@ -27,75 +28,6 @@ def servers(tmp_path: Path) -> Iterator[EtcdServers]:
         yield started
     finally:
         started.kill_all()
-
-
-async def put_for_certain(client: quorate.AsyncClient, key: str, value: str) -> None:
-    """Write until it is known to have happened; twice is as good as once here."""
-    while True:
-        try:
-            await client.kv.put(key, value)
-        except (OutcomeUnknown, Unavailable):
-            continue
-        return
-
-
-def test_a_lock_survives_the_death_of_any_one_server(servers: EtcdServers) -> None:
-    async def body() -> None:
-        async with quorate.AsyncClient(servers.url) as client:
-            tokens = []
-            for server in range(NODES):
-                async with client.lock("orders", ttl=10) as held:
-                    servers.kill(server)
-                    await put_for_certain(client, "in-the-lock", str(server))
-                    held.check()
-                    tokens.append(held.token)
-                servers.start(server)
-                await servers.ready()
-            assert tokens == sorted(set(tokens))
-
-    asyncio.run(body())
-
-
-def test_two_clients_never_hold_one_lock(servers: EtcdServers) -> None:
-    async def body() -> None:
-        inside = 0
-        count = 0
-
-        async def add(client: quorate.AsyncClient) -> None:
-            nonlocal inside, count
-            for _ in range(10):
-                async with client.lock("counter", ttl=10):
-                    inside += 1
-                    assert inside == 1
-                    await asyncio.sleep(0.001)
-                    count += 1
-                    inside -= 1
-
-        async with (
-            quorate.AsyncClient(servers.url) as one,
-            quorate.AsyncClient(servers.url) as two,
-        ):
-            await asyncio.gather(add(one), add(two))
-        assert count == 20
-
-    asyncio.run(body())
-
-
-def test_a_lock_that_can_no_longer_be_proven_cancels_its_body(servers: EtcdServers) -> None:
-    async def body() -> None:
-        client = quorate.AsyncClient(servers.url, timeout=1.0)
-
-        async def hold() -> None:
-            async with client.lock("orders", ttl=2):
-                servers.kill(0)
-                servers.kill(1)
-                await asyncio.sleep(60)
-
-        with pytest.raises(quorate.LockLost):
-            await hold()
-        await client.close()
-
-    asyncio.run(body())
 
 
 def test_a_watch_goes_on_at_another_server_and_leaves_nothing_out(servers: EtcdServers) -> None:
@@ -112,7 +44,7 @@ def test_a_watch_goes_on_at_another_server_and_leaves_nothing_out(servers: EtcdS
                         return
 
             listening = asyncio.ensure_future(listen())
-            for server in range(NODES):
+            for server in range(servers.count):
                 servers.kill(server)
                 await put_for_certain(client, f"k/{server}", "")
                 servers.start(server)
@@ -122,20 +54,6 @@ def test_a_watch_goes_on_at_another_server_and_leaves_nothing_out(servers: EtcdS
                 await listening
         # What had to be written twice is seen twice.
         assert list(dict.fromkeys(seen)) == ["k/0", "k/1", "k/2", "k/end"]
-
-    asyncio.run(body())
-
-
-def test_without_a_majority_a_write_says_what_is_known_of_it(servers: EtcdServers) -> None:
-    async def body() -> None:
-        store = EtcdStore(servers.addresses, timeout=2.0)
-        await store.put(b"k", b"before")
-        servers.kill_all()
-        with pytest.raises(Unavailable):
-            await store.get(b"k")
-        with pytest.raises((Unavailable, OutcomeUnknown)):
-            await store.put(b"k", b"after")
-        await store.close()
 
     asyncio.run(body())
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
-import subprocess
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import (
@@ -18,8 +16,9 @@ from quorate.cli.processes import free_ports
 from quorate.engines.zookeeper import ZooKeeperStore
 from quorate.runtime.transport.tls import TlsConfig
 
+from .servers import START_SECONDS, Servers
+
 JARS = "/usr/share/java/zookeeper.jar"
-START_SECONDS = 60.0
 TICK_MILLISECONDS = 500
 HOW_TO_GET = "ZooKeeper is not installed: run `make peers`"
 
@@ -29,60 +28,23 @@ def installed() -> bool:
     return shutil.which("java") is not None and Path(JARS).exists()
 
 
-class ZooKeeperServers:
-    """An ensemble, each server a process with a directory of its own."""
+class ZooKeeperServers(Servers):
+    """An ensemble, or one server alone; with `tls` clients must show a certificate too."""
 
     def __init__(self, directory: Path, count: int = 3, tls: TlsConfig | None = None) -> None:
-        self._directory = directory
-        self._count = count
+        super().__init__(directory, count)
         self._tls = tls
         self._ports = free_ports(3 * count)
-        self._processes: list[subprocess.Popen[bytes] | None] = [None] * count
 
     @property
     def addresses(self) -> list[str]:
         """Where clients connect, by server."""
-        return [f"127.0.0.1:{port}" for port in self._ports[: self._count]]
+        return [f"127.0.0.1:{port}" for port in self._ports[: self.count]]
 
     @property
     def url(self) -> str:
         """What a client opens."""
         return f"zookeeper://{','.join(self.addresses)}/quorate"
-
-    def start(self, server: int) -> None:
-        """Start one, or start it again."""
-        home = self._directory / f"z{server}"
-        if not home.exists():
-            self._prepare(server, home)
-        with (home / "log").open("ab") as log:
-            self._processes[server] = subprocess.Popen(
-                self._command(home), cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-
-    def kill(self, server: int) -> None:
-        """SIGKILL."""
-        process = self._processes[server]
-        if process is not None:
-            process.kill()
-            process.wait()
-
-    def pause(self, server: int) -> None:
-        """Let one stand still."""
-        self._signal(server, signal.SIGSTOP)
-
-    def resume(self, server: int) -> None:
-        """Let it go on."""
-        self._signal(server, signal.SIGCONT)
-
-    def start_all(self) -> None:
-        """Start every server."""
-        for server in range(self._count):
-            self.start(server)
-
-    def kill_all(self) -> None:
-        """End every server."""
-        for server in range(self._count):
-            self.kill(server)
 
     async def ready(self) -> None:
         """Wait until they answer."""
@@ -90,12 +52,9 @@ class ZooKeeperServers:
         await store.get(b"ready")
         await store.close()
 
-    def _signal(self, server: int, number: signal.Signals) -> None:
-        process = self._processes[server]
-        assert process is not None
-        process.send_signal(number)
-
-    def _command(self, home: Path) -> list[str]:
+    def _command(self, server: int, home: Path) -> list[str]:
+        if not (home / "data").exists():
+            self._prepare(server, home)
         main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
         return [
             "java",
@@ -120,7 +79,7 @@ class ZooKeeperServers:
     def _prepare(self, server: int, home: Path) -> None:
         (home / "data").mkdir(parents=True)
         (home / "data" / "myid").write_text(f"{server + 1}\n")
-        count, ports = self._count, self._ports
+        count, ports = self.count, self._ports
         servers = [
             f"server.{n + 1}=127.0.0.1:{ports[count + n]}:{ports[2 * count + n]}"
             for n in range(count if count > 1 else 0)
