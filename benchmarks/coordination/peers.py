@@ -29,6 +29,11 @@ class Peer(abc.ABC):
 
     name: str
 
+    @staticmethod
+    def available() -> bool:
+        """Whether the server and its client are installed."""
+        return True
+
     @abc.abstractmethod
     def start(self) -> None:
         """Start every node."""
@@ -237,6 +242,13 @@ class Quorate(Peer):
             if status is not None and status.role == "leader" and status.applied_index:
                 return number
         return None
+
+
+PEERS: Final[dict[str, type[Quorate | Etcd | ZooKeeper]]] = {
+    "quorate": Quorate,
+    "etcd": Etcd,
+    "zookeeper": ZooKeeper,
+}
 
 
 def _post(endpoint: str) -> Any:
