@@ -27,13 +27,13 @@ WARM_UP_SECONDS = 1.0
 def main() -> int:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recipes", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument("--data-dir", type=Path, help="where the temporary directory is made")
     parser.add_argument("--peers", default="quorate,etcd,zookeeper")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    rounds, seconds = (1, 0.5) if options.quick else (options.rounds, 1.0)
+    rounds, seconds = (1, 0.5) if options.quick else (options.rounds, 0.6)
     names = options.peers.split(",")
     with tempfile.TemporaryDirectory(
         prefix="recipes-", dir=options.data_dir, ignore_cleanup_errors=True

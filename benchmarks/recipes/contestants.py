@@ -23,6 +23,7 @@ from kazoo.recipe.lock import Semaphore as KazooSemaphore
 from kazoo.recipe.queue import LockingQueue
 
 from benchmarks.coordination.protobuf import field, field_of, number_field
+from benchmarks.recipes.metrics import RECIPES
 from quorate import AsyncClient
 
 TTL: Final = 30
@@ -37,7 +38,7 @@ Coroutine = Callable[[], Awaitable[None]]
 class Contestant(abc.ABC):
     """A client of one peer. `endpoints` has the leader first."""
 
-    recipes: ClassVar[tuple[str, ...]] = ("lock", "semaphore", "election", "queue")
+    recipes: ClassVar[tuple[str, ...]] = RECIPES
 
     def __init__(self, endpoints: list[str]) -> None:
         self.endpoints = endpoints

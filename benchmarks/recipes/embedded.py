@@ -32,7 +32,10 @@ BLOCK_BYTES: Final = 4096
 
 
 async def memory(seconds: float) -> Numbers:
-    """The pair, and the commits that it makes, in turns: both see the same machine."""
+    """The pair, and the commits that it makes, in turns: both see the same machine.
+
+    The least of the slices counts: nothing here waits, so all that disturbs it only adds.
+    """
     async with AsyncClient("memory:") as client:
 
         async def pair() -> None:
@@ -46,7 +49,7 @@ async def memory(seconds: float) -> Numbers:
         while time.perf_counter() < deadline:
             pairs_us.append(await _slice(pair) * 1e6)
             commits_us.append(await _slice(commits) * 1e6)
-    both, alone = statistics.median(pairs_us), statistics.median(commits_us)
+    both, alone = min(pairs_us), min(commits_us)
     return {
         "memory_pair_us": both,
         "memory_call_us": both / 2,

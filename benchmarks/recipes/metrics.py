@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from benchmarks.coordination.report import Metric
-from benchmarks.recipes.workloads import RECIPES
 
+RECIPES: Final = ("lock", "semaphore", "election", "queue")
 WHAT: Final = {
     "lock": "lock",
     "semaphore": "semaphore of 4",
@@ -23,7 +23,7 @@ def _metrics() -> Iterator[Metric]:
         yield Metric(f"{recipe}_trips", "  round trips", higher=False)
         yield Metric(f"{recipe}_clients", "  a second, 16 clients", higher=True, floor=1)
         yield Metric(f"{recipe}_clients_trips", "  round trips, 16 clients", higher=False)
-        yield Metric(f"{recipe}_workers", "  a second, 1 client of 16", higher=True, floor=1)
+        yield Metric(f"{recipe}_workers", "  a second, 16 in one client", higher=True, floor=1)
         if recipe == "lock":
             yield Metric("lock_apart", "  a second, 16 names", higher=True, floor=1)
 
@@ -35,7 +35,7 @@ EMBEDDED: Final = (
     Metric("memory_call_us", "  each take or release", higher=False),
     Metric("memory_commits_us", "  its two commits alone", higher=False),
     Metric("memory_recipe_us", "  what the recipe adds", higher=False, limit=20),
-    Metric("memory_blocking_us", "  the blocking client's", higher=False),
+    Metric("memory_blocking_us", "  through the blocking client", higher=False),
     Metric("file_ms", "file: lock (ms)", higher=False),
     Metric("file_syncs", "  fdatasyncs", higher=False, limit=2.05),
     Metric("file_sync_ms", "  one fdatasync alone (ms)", higher=False),

@@ -13,8 +13,8 @@ from typing import Final
 from benchmarks.coordination.peers import Peer
 from benchmarks.coordination.workloads import ordered
 from benchmarks.recipes.contestants import CONTENDERS, CONTESTANTS, Contestant
+from benchmarks.recipes.metrics import RECIPES
 
-RECIPES: Final = ("lock", "semaphore", "election", "queue")
 Numbers = dict[str, float]
 
 
