@@ -105,6 +105,8 @@ Workload = Callable[[Bench, str], Awaitable[Numbers]]
 WORKLOADS: Final[tuple[tuple[Workload, tuple[str, ...]], ...]] = (
     (alone, RECIPES),
     (clients, RECIPES),
+    # Twice in a round, since here the peers are close and the machine is never quiet.
+    (alone, RECIPES),
     (workers, RECIPES),
     (apart, ("lock",)),
 )
