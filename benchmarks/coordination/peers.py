@@ -111,7 +111,13 @@ class CommandPeer(Peer):
         home.mkdir(parents=True, exist_ok=True)
         with (home / "log").open("ab") as log:
             self._processes[node] = subprocess.Popen(
-                self.command(node), cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.command(node),
+                cwd=home,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # As Quorate's nodes: the kernel may share out its CPUs by sessions.
+                start_new_session=True,
             )
 
     def kill(self, node: int) -> None:
