@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]  # it ships no types
 import uvloop
 
 from benchmarks.coordination import report
@@ -22,6 +23,7 @@ from benchmarks.recipes.workloads import WORKLOADS, Bench, Numbers, Workload, cl
 
 WORKLOAD_SECONDS = 60.0
 WARM_UP_SECONDS = 1.0
+BUSY_SECONDS = 1.0
 
 
 def main() -> int:
@@ -35,6 +37,7 @@ def main() -> int:
     logging.disable(logging.CRITICAL)
     rounds, seconds = (1, 0.5) if options.quick else (options.rounds, 0.6)
     names = options.peers.split(",")
+    busy = psutil.cpu_percent(interval=BUSY_SECONDS)
     with tempfile.TemporaryDirectory(
         prefix="recipes-", dir=options.data_dir, ignore_cleanup_errors=True
     ) as directory:
@@ -44,6 +47,7 @@ def main() -> int:
     print(report.table(compared, list(samples)))
     print()
     print(report.table(embedded_rows, list(here)))
+    print(f"\nothers had {busy:.0f} % of the CPUs when it began")
     return int(any(row.missed for row in (*compared, *embedded_rows)))
 
 
