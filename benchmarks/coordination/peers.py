@@ -116,8 +116,7 @@ class CommandPeer(Peer):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # As Quorate's nodes: the kernel may share out its CPUs by sessions.
-                start_new_session=True,
+                process_group=0,
             )
 
     def kill(self, node: int) -> None:
