@@ -44,7 +44,7 @@ coverage: $(VENV)/.tested
 peers:
 	sh tools/peers.sh
 
-# Everything: lint, tests, the long forms (marked soak), the benchmark's floors.
+# Everything: lint, tests, the long forms (marked soak), the benchmarks' floors.
 verify: $(VENV)/.tested
 	sh tools/verify.sh
 
@@ -55,6 +55,7 @@ soak: $(VENV)/.tested
 bench: $(VENV)/.tested
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	$(BIN)/python -m benchmarks.coordination
+	$(BIN)/python -m benchmarks.recipes
 
 clean:
 	rm -rf $(VENV) .quorate .coverage dist build

@@ -16,13 +16,8 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.coordination import report, workloads
-from benchmarks.coordination.peers import Etcd, Peer, Quorate, ZooKeeper
+from benchmarks.coordination.peers import PEERS, Peer
 
-PEERS: dict[str, type[Quorate | Etcd | ZooKeeper]] = {
-    "quorate": Quorate,
-    "etcd": Etcd,
-    "zookeeper": ZooKeeper,
-}
 WORKLOAD_SECONDS = 60.0
 WARM_UP_SECONDS = 1.0
 
@@ -61,7 +56,7 @@ async def measure(directory: Path, names: list[str], rounds: int, seconds: float
         benches = []
         for name in names:
             peer = PEERS[name](directory / name)
-            if isinstance(peer, Etcd | ZooKeeper) and not peer.available():
+            if not peer.available():
                 print(f"{name} is not installed: left out", file=sys.stderr)
                 continue
             samples[name] = {}

@@ -25,6 +25,7 @@ from kazoo.recipe.lock import Lock as KazooLock
 from kazoo.recipe.watchers import DataWatch
 from kazoo.retry import KazooRetry
 
+from benchmarks.coordination.protobuf import field, field_of, number_field
 from quorate import AsyncClient
 
 KEYS: Final = 1000
@@ -159,11 +160,11 @@ class EtcdDriver(Driver):
     async def acquire(self, name: str) -> Any:
         if not self._lease:
             self._lease = (await self._client.lease(LOCK_TTL)).id
-        request = _field(1, name.encode()) + b"\x10" + _varint(self._lease)
-        return _field_of(await self._lock(request), 2)
+        request = field(1, name.encode()) + number_field(2, self._lease)
+        return field_of(await self._lock(request), 2)
 
     async def release(self, held: Any) -> None:
-        await self._unlock(_field(1, held))
+        await self._unlock(field(1, held))
 
     async def watch(self, number: int, seen: Callable[[bytes], None]) -> None:
         watch = await self._client.watch(b"bench/%04d" % number)
@@ -287,35 +288,3 @@ DRIVERS: Final[dict[str, type[Driver]]] = {
     "etcd": EtcdDriver,
     "zookeeper": ZooKeeperDriver,
 }
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def _field(number: int, value: bytes) -> bytes:
-    """A length-delimited protobuf field."""
-    return bytes([number << 3 | 2]) + _varint(len(value)) + value
-
-
-def _field_of(message: bytes, wanted: int) -> bytes:
-    """Return a length-delimited field of a message that has only such fields."""
-    at = 0
-    while at < len(message):
-        number, at = message[at] >> 3, at + 1
-        size = shift = 0
-        while True:
-            byte, at = message[at], at + 1
-            size |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                break
-        if number == wanted:
-            return message[at : at + size]
-        at += size
-    raise ValueError(f"the answer has no field {wanted}")

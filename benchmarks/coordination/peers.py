@@ -29,6 +29,11 @@ class Peer(abc.ABC):
 
     name: str
 
+    @staticmethod
+    def available() -> bool:
+        """Whether the server and its client are installed."""
+        return True
+
     @abc.abstractmethod
     def start(self) -> None:
         """Start every node."""
@@ -106,7 +111,12 @@ class CommandPeer(Peer):
         home.mkdir(parents=True, exist_ok=True)
         with (home / "log").open("ab") as log:
             self._processes[node] = subprocess.Popen(
-                self.command(node), cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.command(node),
+                cwd=home,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,
             )
 
     def kill(self, node: int) -> None:
@@ -237,6 +247,13 @@ class Quorate(Peer):
             if status is not None and status.role == "leader" and status.applied_index:
                 return number
         return None
+
+
+PEERS: Final[dict[str, type[Quorate | Etcd | ZooKeeper]]] = {
+    "quorate": Quorate,
+    "etcd": Etcd,
+    "zookeeper": ZooKeeper,
+}
 
 
 def _post(endpoint: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
@@ -12,7 +12,14 @@ from quorate.recipes import Group, LeaseKeeper, Queue, queues
 from quorate.recipes.claim import Turns, Workshop
 from quorate.runtime.scope import TaskScope
 from quorate.runtime.world import RealClock
-from quorate.store.types import Range, RangeResult, ReadConsistency
+from quorate.store.types import (
+    CommitResult,
+    Compare,
+    Operation,
+    Range,
+    RangeResult,
+    ReadConsistency,
+)
 
 PATIENCE = 10.0
 
@@ -30,6 +37,26 @@ class Interrupted(MemoryStore):
         if self.interruption is not None and await self.interruption(query):
             self.interruption = None
         return await super().range(query, consistency=consistency)
+
+
+class Overtaken(MemoryStore):
+    """A store in which others come first, right before the commit that is next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.others: Callable[[], Awaitable[None]] | None = None
+
+    async def commit(
+        self,
+        *,
+        when: Sequence[Compare] = (),
+        then: Sequence[Operation] = (),
+        otherwise: Sequence[Operation] = (),
+    ) -> CommitResult:
+        others, self.others = self.others, None
+        if others is not None:
+            await others()
+        return await super().commit(when=when, then=then, otherwise=otherwise)
 
 
 def workshop_on(store: MemoryStore) -> Workshop:
@@ -64,6 +91,30 @@ def test_an_element_that_comes_back_while_later_ones_are_looked_at_is_taken(
         store.interruption = give_back
         async with asyncio.timeout(PATIENCE), Queue(workshop_on(store), "q").take() as again:
             assert again.value == b"first"
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("overtakers", range(queues.TRIES + 2))
+def test_a_taker_that_was_overtaken_since_it_looked_takes_the_next(overtakers: int) -> None:
+    async def body() -> None:
+        store = Overtaken()
+        queue = Queue(workshop_on(store), "q")
+        elements = queues.TRIES + 2
+        for number in range(elements):
+            await queue.put(str(number))
+        first = [Queue(workshop_on(store), "q").take() for _ in range(overtakers)]
+
+        async def overtake() -> None:
+            for taking in first:
+                await taking.__aenter__()
+
+        store.others = overtake
+        async with asyncio.timeout(PATIENCE), queue.take() as element:
+            assert element.value == str(overtakers).encode()
+        for taking in first:
+            await taking.__aexit__(None, None, None)
+        assert await queue.size() == elements - overtakers - 1
 
     asyncio.run(body())
 

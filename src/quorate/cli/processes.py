@@ -55,7 +55,9 @@ class LocalNode:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
+                # Out of reach of a terminal's Ctrl-C. A session of its own would be so as well, but
+                # the kernel may share out the CPUs by sessions, and wake each of them late.
+                process_group=0,
             )
 
     def kill(self) -> None:

@@ -196,6 +196,8 @@ class Claim(abc.ABC):
         behind, also when the caller is cancelled.
         """
         self._check_free()
+        if timeout is None:
+            return await self._acquire()
         try:
             async with asyncio.timeout(timeout):
                 return await self._acquire()

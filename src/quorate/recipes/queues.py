@@ -16,10 +16,21 @@ from quorate.recipes.changes import changed
 from quorate.recipes.claim import DEFAULT_TTL_SECONDS, Workshop
 from quorate.recipes.leases import SharedLease
 from quorate.store.compare import create_revision, version
-from quorate.store.types import Content, Delete, KeyValue, Put, Range, prefix_end
+from quorate.store.types import (
+    Commit,
+    CommitResult,
+    Content,
+    Delete,
+    KeyValue,
+    Put,
+    Range,
+    prefix_end,
+)
 
 LOOK: Final = 64
 """Elements that one look for a free one sees."""
+TRIES: Final = 4
+"""Free ones of which one commit takes the first that is still free."""
 PRIORITIES: Final = range(256)
 
 
@@ -114,22 +125,37 @@ class Queue:
         first, last = self._claim_of(items[0].key), self._claim_of(items[-1].key)
         claims = await self._store.range(Range(first, last + b"\x00", content=Content.KEYS))
         claimed = {item.key for item in claims.items}
-        for item in items:
-            claim = self._claim_of(item.key)
-            if claim in claimed:
-                continue
+        free = [item for item in items if self._claim_of(item.key) not in claimed]
+        able = self._store.capabilities
+        several = TRIES if able.nested_commits and able.otherwise_branch else 1
+        for start in range(0, len(free), several):
+            tried = free[start : start + several]
+            attempt = self._attempt(tried, lease)
             try:
-                result = await self._store.commit(
-                    when=[version(claim) == 0, create_revision(item.key) == item.create_revision],
-                    then=[Put(claim, b"", lease.id)],
+                result: object = await self._store.commit(
+                    when=attempt.when, then=attempt.then, otherwise=attempt.otherwise
                 )
             except LeaseNotFound:
                 lease.lost.set()
                 return None
-            if result.succeeded:
-                element = Element(item.value, result.revision, lease)
-                return _Taken(item.key, element)
+            for item in tried:
+                assert isinstance(result, CommitResult)
+                if result.succeeded:
+                    return _Taken(item.key, Element(item.value, result.revision, lease))
+                result = result.results[0] if result.results else None
         return None
+
+    def _attempt(self, items: list[KeyValue], lease: SharedLease) -> Commit:
+        """Return what takes the first of these that is still free.
+
+        Many who look at once find the same ones free; one after the other they would lose each.
+        """
+        attempt: tuple[Commit, ...] = ()
+        for item in reversed(items):
+            claim = self._claim_of(item.key)
+            still_free = version(claim) == 0, create_revision(item.key) == item.create_revision
+            attempt = (Commit(still_free, (Put(claim, b"", lease.id),), attempt),)
+        return attempt[0]
 
     async def _finish(self, taken: _Taken) -> None:
         claim, token = self._claim_of(taken.key), taken.element.token

@@ -1,0 +1,1 @@
+"""The recipes beside those of etcd and ZooKeeper: `python -m benchmarks.recipes`."""
