@@ -35,8 +35,10 @@ async def nester(habits: Habits, client: AsyncClient, name: str, chance: Random)
             await use(outer, hold)
             async with client.reentrant_lock(lock_name, ttl=TTL_SECONDS) as inner:
                 await use(inner, hold)
-                if chance.random() < 0.5:
-                    await use(await lock.acquire(), hold)
+                once_more = await lock.acquire()
+                try:
+                    await use(once_more, hold)
+                finally:
                     await lock.release()
             await use(outer, hold)
 
