@@ -47,7 +47,7 @@ async def member(habits: Habits, client: AsyncClient, name: str, chance: Random)
 
     while habits.go_on():
         await asyncio.sleep(chance.expovariate(2.0))
-        await asyncio.gather(*(visit() for _ in range(chance.choice((1, 1, 2)))))
+        await asyncio.gather(*(visit() for _ in range(chance.choice((1, 2, 3)))))
     while True:
         with suppress(*TROUBLE):
             await attend(-1)
@@ -65,7 +65,7 @@ async def looker(habits: Habits, client: AsyncClient, name: str, chance: Random)
 
 async def _look_for_ever(habits: Habits, group: Group, name: str, chance: Random) -> None:
     while True:
-        await asyncio.sleep(chance.expovariate(4.0))
+        await asyncio.sleep(chance.expovariate(2.0))
         if not habits.go_on():
             await asyncio.Event().wait()
         with suppress(*TROUBLE), habits.calling(name, GROUP, MEMBERS) as call:

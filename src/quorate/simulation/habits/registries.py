@@ -70,7 +70,7 @@ async def picker(habits: Habits, client: AsyncClient, name: str, chance: Random)
 
 async def _look_for_ever(habits: Habits, registry: Registry, name: str, chance: Random) -> None:
     while True:
-        await asyncio.sleep(chance.expovariate(4.0))
+        await asyncio.sleep(chance.expovariate(2.0))
         if not habits.go_on():
             await asyncio.Event().wait()
         with suppress(*TROUBLE), habits.calling(name, REGISTRY, MEMBERS) as call:

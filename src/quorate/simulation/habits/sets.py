@@ -40,16 +40,13 @@ PRESENCE: Final[tuple[Habit, ...]] = (
     party,
     member,
     member,
-    member,
     looker,
     follower,
-    offerer,
     offerer,
     offerer,
     picker,
     directory,
     nester,
     nester,
-    watcher,
 )
 """What stands on who is there: barriers, meetings, groups, services, re-entrant locks."""
