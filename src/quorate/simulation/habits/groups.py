@@ -8,7 +8,7 @@ from random import Random
 from typing import Final
 
 from quorate.client.asynchronous import AsyncClient
-from quorate.recipes import ChangeKind, Group
+from quorate.recipes import ChangeKind, Group, Member
 from quorate.simulation.checkers.groups import GROUP, MEMBERS
 from quorate.simulation.evidence import MemberLog, SightingsLog
 from quorate.simulation.habits.presence import expect
@@ -18,39 +18,55 @@ TTL_SECONDS: Final = 2.0
 
 
 async def member(habits: Habits, client: AsyncClient, name: str, chance: Random) -> None:
-    """Join, say something else now and then, look who is there, and leave; then stay."""
+    """Join, say something else now and then, and leave; in the end stay."""
     group = client.group(GROUP, ttl=TTL_SECONDS)
     held: list[str] = []
     habits.holding.setdefault(GROUP, {})[name] = held
 
-    async def attend(times: int) -> None:
-        async with group.join(habits.value()) as membership:
-            log = MemberLog(name, membership.id, habits.scheduler.now)
-            habits.evidence.members.append(log)
-            held.append(log.id)
-            try:
-                while times and not membership.lost:
-                    times -= 1
-                    log.proven = habits.scheduler.now
-                    await asyncio.sleep(chance.expovariate(4.0))
-                    if chance.random() < 0.3:
-                        await membership.update(habits.value())
-            finally:
-                held.remove(log.id)
-        if not membership.lost:
-            log.left = habits.scheduler.now
-
     async def visit() -> None:
         with suppress(*TROUBLE):
             async with asyncio.timeout(chance.choice((0.2, 3.0, 20.0))):
-                await attend(chance.choice((1, 4, 20)))
+                await _attend(habits, group, _Attendance(name, held, chance), news=0.3)
 
     while habits.go_on():
         await asyncio.sleep(chance.expovariate(2.0))
         await asyncio.gather(*(visit() for _ in range(chance.choice((1, 2, 3)))))
     while True:
         with suppress(*TROUBLE):
-            await attend(-1)
+            await _attend(habits, group, _Attendance(name, held, chance, times=-1), news=0.0)
+
+
+class _Attendance:
+    """Who attends, how often it looks at itself before it leaves, and what it holds."""
+
+    def __init__(self, name: str, held: list[str], chance: Random, times: int = 0) -> None:
+        self.name = name
+        self.held = held
+        self.chance = chance
+        self.times = times or chance.choice((1, 4, 20))
+
+
+async def _attend(habits: Habits, group: Group, own: _Attendance, news: float) -> None:
+    """Be a member for a while, and say something new at each look as likely as `news`."""
+    data = habits.value().decode()
+    async with group.join(data) as membership:
+        log = MemberLog(own.name, membership.id, habits.scheduler.now)
+        habits.evidence.members.append(log)
+        own.held.append(f"{log.id} {data}")
+        try:
+            while own.times and not membership.lost:
+                own.times -= 1
+                log.proven = habits.scheduler.now
+                await asyncio.sleep(own.chance.expovariate(4.0))
+                if own.chance.random() < news:
+                    own.held.remove(f"{log.id} {data}")
+                    data = habits.value().decode()
+                    own.held.append(f"{log.id} {data}")
+                    await membership.update(data)
+        finally:
+            own.held.remove(f"{log.id} {data}")
+    if not membership.lost:
+        log.left = habits.scheduler.now
 
 
 async def looker(habits: Habits, client: AsyncClient, name: str, chance: Random) -> None:
@@ -59,7 +75,7 @@ async def looker(habits: Habits, client: AsyncClient, name: str, chance: Random)
     while True:
         with suppress(*TROUBLE):
             async with group.view() as view:
-                expect(habits, GROUP, name, lambda: [each.id for each in view.members])
+                expect(habits, GROUP, name, lambda: [_said(each) for each in view.members])
                 await _look_for_ever(habits, group, name, chance)
 
 
@@ -75,8 +91,8 @@ async def _look_for_ever(habits: Habits, group: Group, name: str, chance: Random
 async def follower(habits: Habits, client: AsyncClient, name: str, _chance: Random) -> None:
     """Follow the changes for ever; begin anew when that breaks off."""
     group = client.group(GROUP, ttl=TTL_SECONDS)
-    known: dict[str, None] = {}
-    expect(habits, GROUP, name, lambda: list(known))
+    known: dict[str, Member] = {}
+    expect(habits, GROUP, name, lambda: [_said(each) for each in known.values()])
     while True:
         log = SightingsLog(name, GROUP)
         habits.evidence.sightings.append(log)
@@ -87,5 +103,9 @@ async def follower(habits: Habits, client: AsyncClient, name: str, _chance: Rand
                 if kind is ChangeKind.LEFT:
                     known.pop(who.id, None)
                 else:
-                    known[who.id] = None
+                    known[who.id] = who
         await asyncio.sleep(0.1)
+
+
+def _said(member: Member) -> str:
+    return f"{member.id} {member.data.decode()}"

@@ -40,6 +40,7 @@ async def nester(habits: Habits, client: AsyncClient, name: str, chance: Random)
                     await use(once_more, hold)
                 finally:
                     await lock.release()
+                await use(inner, hold)
             await use(outer, hold)
 
     async def owner() -> None:

@@ -50,3 +50,4 @@ PRESENCE: Final[tuple[Habit, ...]] = (
     nester,
 )
 """What stands on who is there: barriers, meetings, groups, services, re-entrant locks."""
+SETS: Final[dict[str, tuple[Habit, ...]]] = {"numbers": NUMBERS, "presence": PRESENCE}
