@@ -94,6 +94,14 @@ async def opens_one_too_early(self: Any) -> None:
         await changed(self._store, self._key, None, revision)
 
 
+async def sleeps_on(self: Any) -> None:
+    while True:
+        found, revision = await seen(self._store, self._key)
+        if found is not None and found.value == b"0":
+            return
+        await changed(self._store, self._key, None, revision + 15)
+
+
 async def takes_any_change_for_a_lift(self: Any) -> None:
     found, revision = await seen(self._store, self._key)
     if found is not None:
@@ -169,6 +177,7 @@ BROKEN: dict[str, tuple[str, type, str, Callable[..., Any], str]] = {
     "a counter loses counts": ("numbers", Counter, "add", adds_blindly, "counter"),
     "batches of ids overlap": ("numbers", Sequence, "next", gives_the_last_id_again, "sequence"),
     "a latch opens early": ("numbers", Latch, "wait", opens_one_too_early, "latch"),
+    "a latch wakes nobody": ("numbers", Latch, "wait", sleeps_on, "liveness"),
     "the limit loses takings": ("numbers", RateLimiter, "_take", takes_blindly, "rate limiter"),
     "nobody waits": ("numbers", RateLimiter, "acquire", does_not_wait, "rate limiter"),
     "the bucket is too large": (

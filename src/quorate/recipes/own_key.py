@@ -78,8 +78,9 @@ class OwnKey:
 
     def remove_later(self) -> None:
         """Delete it while the caller goes on."""
-        if self._putting is not None:
-            self._scope.spawn(self._remove(self._putting, self.key), name="own-key-remove")
+        if self._putting is not None and self._lease is not None:
+            removal = self._remove(self._putting, self.key, self._lease)
+            self._scope.spawn(removal, name="own-key-remove")
 
     async def _put(self, key: bytes, value: bytes, lease: int) -> int | QuorateError:
         try:
@@ -87,14 +88,15 @@ class OwnKey:
         except QuorateError as error:
             return error
 
-    async def _remove(self, putting: asyncio.Task[int | QuorateError], key: bytes) -> None:
-        lease = self._lease
+    async def _remove(
+        self, putting: asyncio.Task[int | QuorateError], key: bytes, lease: SharedLease
+    ) -> None:
         await asyncio.shield(putting)
         while True:
             try:
                 await self._store.delete(key)
             except QuorateError:
-                if lease is None or not lease.proven:
+                if not lease.proven:
                     return
                 await asyncio.sleep(RETRY_SECONDS)
             else:

@@ -10,6 +10,7 @@ from typing import Final
 from quorate.client.asynchronous import AsyncClient
 from quorate.recipes import Latch
 from quorate.simulation.checkers.latches import COUNT, COUNT_DOWN, LATCH, WAIT
+from quorate.simulation.evidence import Outcome
 from quorate.simulation.habits.insisting import finish, insist
 from quorate.simulation.scheduler import SECOND
 from quorate.simulation.workload import TROUBLE, Habits
@@ -50,5 +51,10 @@ class _Caller:
             await self._latch.wait()
 
     async def open(self) -> None:
-        while await insist(self.count_down):
-            continue
+        """Count down until somebody was told that none is left; more would wake who slept on."""
+        while not any(
+            call.recipe == self._recipe and call.verb == COUNT_DOWN and not call.number
+            for call in self._habits.evidence.calls
+            if call.outcome is Outcome.OK
+        ):
+            await insist(self.count_down)
