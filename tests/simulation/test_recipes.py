@@ -32,8 +32,8 @@ from quorate.simulation.plan import draw_plan
 from quorate.simulation.world import World
 from quorate.store.types import Event, EventKind, KeyValue, Range, ReadConsistency, prefix_end
 
-SEEDS = 30
-CHUNK = 10
+SEEDS = 24
+CHUNK = 8
 RECIPES = {
     "numbers": ("number", "ids", "latch", "settings", "mail"),
     "presence": ("gate", "meeting", "group", "service", "re-entrant"),
@@ -59,7 +59,7 @@ def test_no_seed_breaks_a_recipes_promise(name: str, first: int) -> None:
         assert not result.violations, f"seed {seed} of the set {name!r}"
         used += used_well(world.evidence)
     for recipe in RECIPES[name]:
-        assert used[recipe] > 20, recipe
+        assert used[recipe] > 15, recipe
 
 
 def used_well(evidence: Evidence) -> Tally[str]:
@@ -166,6 +166,11 @@ async def updates_blindly(self: Any, change: Callable[[Any], Any]) -> Version[An
     return Version(value, await self.set(value))
 
 
+async def goes_nowhere(self: Any, _revision: int) -> Version[Any]:
+    now = await self.get()
+    return Version(now.value, await self.set(now.value))
+
+
 async def tells_it_again(self: Any) -> Any:
     while True:
         found, revision = await seen(self._store, self._key)
@@ -188,6 +193,7 @@ BROKEN: dict[str, tuple[str, type, str, Callable[..., Any], str]] = {
         "rate limiter",
     ),
     "an update is lost": ("numbers", Config, "update", updates_blindly, "configuration"),
+    "a roll back keeps it": ("numbers", Config, "roll_back", goes_nowhere, "configuration"),
     "versions are told twice": ("numbers", Config, "changes", tells_it_again, "configuration"),
     "a barrier lets go": ("presence", Barrier, "wait", takes_any_change_for_a_lift, "barrier"),
     "a party enters alone": ("presence", DoubleBarrier, "enter", enters_alone, "double barrier"),
@@ -213,7 +219,8 @@ def test_a_broken_recipe_is_found(name: str, monkeypatch: pytest.MonkeyPatch) ->
     habits, kind, method, broken, checker = BROKEN[name]
     monkeypatch.setattr(kind, method, broken)
     for seed in range(20):
-        violations = World(draw_plan(seed), habits=SETS[habits]).run().violations
+        plan = draw_plan(seed, seconds=20.0)
+        violations = World(plan, habits=SETS[habits]).run().violations
         if violations:
             assert violations[0].checker == checker
             return

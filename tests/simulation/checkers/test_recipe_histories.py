@@ -9,7 +9,15 @@ import pytest
 
 from quorate.simulation.checkers import barriers, configs, counting, latches, limits
 from quorate.simulation.checkers.barriers import LIFT, RAISE, check_barriers
-from quorate.simulation.checkers.configs import AT, CONFIG, UPDATE, Settings, check_configs
+from quorate.simulation.checkers.configs import (
+    AT,
+    CONFIG,
+    DRAFT,
+    ROLL_BACK,
+    UPDATE,
+    Settings,
+    check_configs,
+)
 from quorate.simulation.checkers.counting import (
     ADD,
     COUNTER,
@@ -222,6 +230,10 @@ def test_histories_of_a_configuration_are_judged() -> None:
     followed = VersionsLog("a", [(0, ()), (2, ("x",)), (3, ("x", "y"))])
     assert check_configs([*fine, *reads], [followed], history) == []
     assert check_configs([], [], []) == []
+    drafts = versions(configs.DRAFT_KEY, stored("x"), stored("y"), stored("x"))
+    assert check_configs([call(DRAFT, ROLL_BACK, 1, 2, 4, "2", "x")], [], drafts) == []
+    for back in (call(DRAFT, ROLL_BACK, 1, 2, 4, "3", "y"), call(DRAFT, ROLL_BACK, 1, 2, 4, "2")):
+        assert "something else" in check_configs([back], [], drafts)[0]
     cases: tuple[tuple[list[CallLog], list[Seen], tuple[bytes, ...], str], ...] = (
         (fine, [], (stored("x"), stored("y")), "lost what was in those of revision 2"),
         ([update("x", 3)], [], (stored("x"), stored("x", "y")), "is not there"),

@@ -18,9 +18,13 @@ from quorate.simulation.evidence import CallLog, Change, Outcome, VersionsLog
 
 CONFIG: Final = "settings"
 KEY: Final = f"{CONFIG}/config".encode()
+DRAFT: Final = "draft"
+"""Another one, which is overwritten and rolled back."""
+DRAFT_KEY: Final = f"{DRAFT}/config".encode()
 UPDATE: Final = "update"
 GET: Final = "get"
 AT: Final = "at"
+ROLL_BACK: Final = "roll back"
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -33,9 +37,9 @@ def check_configs(
     calls: Sequence[CallLog], versions: Sequence[VersionsLog], changes: Sequence[Change]
 ) -> list[str]:
     """Compare what writers, readers and followers were told with each version that there was."""
-    history: dict[int, tuple[str, ...]] = {0: ()}
-    for change in Truth(changes).of(KEY):
-        history[change.revision] = msgspec.json.decode(change.kv.value, type=Settings).marks
+    truth = Truth(changes)
+    history, drafts = _history(truth, KEY), _history(truth, DRAFT_KEY)
+    backs = [call for call in calls if call.verb == ROLL_BACK and call.outcome is Outcome.OK]
     ours = [call for call in calls if call.recipe == CONFIG]
     updates = [call for call in ours if call.verb == UPDATE]
     reads = [call for call in ours if call.verb != UPDATE and call.outcome is Outcome.OK]
@@ -45,8 +49,17 @@ def check_configs(
             chain.from_iterable(_written(each, history) for each in updates),
             chain.from_iterable(_read(each, updates, history) for each in reads),
             chain.from_iterable(_followed(each, history) for each in versions),
+            chain.from_iterable(_rolled_back(each, drafts) for each in backs),
         )
     )
+
+
+def _history(truth: Truth, key: bytes) -> dict[int, tuple[str, ...]]:
+    """The marks of every version of a configuration, by its revision."""
+    history: dict[int, tuple[str, ...]] = {0: ()}
+    for change in truth.of(key):
+        history[change.revision] = msgspec.json.decode(change.kv.value, type=Settings).marks
+    return history
 
 
 def _steps(history: dict[int, tuple[str, ...]]) -> Iterator[str]:
@@ -90,3 +103,12 @@ def _followed(log: VersionsLog, history: dict[int, tuple[str, ...]]) -> Iterator
     for revision, marks in log.versions:
         if history.get(revision) != marks:
             yield f"{log.client} was given settings that were never there, of {revision}"
+
+
+def _rolled_back(call: CallLog, drafts: dict[int, tuple[str, ...]]) -> Iterator[str]:
+    wanted, *marks = call.told
+    if not drafts.get(int(wanted)) == drafts.get(call.number) == tuple(marks):
+        yield (
+            f"{call.client} rolled the draft back to revision {wanted}, and revision "
+            f"{call.number} is something else"
+        )

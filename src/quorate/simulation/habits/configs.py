@@ -9,7 +9,16 @@ from random import Random
 from quorate.client.asynchronous import AsyncClient
 from quorate.errors import Compacted
 from quorate.recipes import Config
-from quorate.simulation.checkers.configs import AT, CONFIG, GET, KEY, UPDATE, Settings
+from quorate.simulation.checkers.configs import (
+    AT,
+    CONFIG,
+    DRAFT,
+    GET,
+    KEY,
+    ROLL_BACK,
+    UPDATE,
+    Settings,
+)
 from quorate.simulation.evidence import VersionsLog
 from quorate.simulation.workload import TROUBLE, Habits
 
@@ -19,7 +28,9 @@ async def configurer(habits: Habits, client: AsyncClient, name: str, chance: Ran
     caller = _Caller(habits, client, name)
     while habits.go_on():
         await asyncio.sleep(chance.expovariate(2.0))
-        call = chance.choice((caller.update, caller.update, caller.get, caller.at))
+        update = caller.update
+        calls = (update, update, update, update, caller.get, caller.at, caller.take_back)
+        call = chance.choice(calls)
         with suppress(*TROUBLE):
             async with asyncio.timeout(chance.choice((0.2, 20.0))):
                 await call()
@@ -32,6 +43,7 @@ class _Caller:
         self._habits = habits
         self._name = name
         self._config: Config[Settings] = client.config(CONFIG, Settings())
+        self._draft: Config[Settings] = client.config(DRAFT, Settings())
         self._revision = 0
 
     async def update(self) -> None:
@@ -56,6 +68,14 @@ class _Caller:
         with suppress(Compacted), self._habits.calling(self._name, CONFIG, AT) as call:
             version = await self._config.at(self._revision)
             call.number, call.told = version.revision, version.value.marks
+
+    async def take_back(self) -> None:
+        """Write twice what is not for ever, and go back to the first of them."""
+        first = await self._draft.set(Settings((self._habits.value().decode(),)))
+        await self._draft.set(Settings((self._habits.value().decode(),)))
+        with suppress(Compacted), self._habits.calling(self._name, DRAFT, ROLL_BACK) as call:
+            version = await self._draft.roll_back(first)
+            call.number, call.told = version.revision, (str(first), *version.value.marks)
 
 
 async def configured(habits: Habits, client: AsyncClient, name: str, _chance: Random) -> None:
