@@ -7,18 +7,20 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from quorate.simulation.habits.sets import SETS
 from quorate.simulation.plan import draw_plan
+from quorate.simulation.workload import HABITS, Habit
 from quorate.simulation.world import Result, World
 
 SEEDS = 500
 CHUNK = 20
 REPLAYED = [
-    int(line.split()[0])
+    line
     for line in (Path(__file__).parent / "seeds.txt").read_text().splitlines()
     if line and not line.startswith("#")
 ]
@@ -35,8 +37,8 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def run(seed: int) -> Result:
-    return World(draw_plan(seed)).run()
+def run(seed: int, habits: Sequence[Habit] = HABITS) -> Result:
+    return World(draw_plan(seed), habits=habits).run()
 
 
 @pytest.mark.timeout(600)
@@ -48,9 +50,10 @@ def test_no_seed_breaks_a_promise(first: int) -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", REPLAYED)
-def test_a_seed_that_found_a_bug_finds_it_no_more(seed: int) -> None:
-    assert not run(seed).violations
+@pytest.mark.parametrize("line", REPLAYED)
+def test_a_seed_that_found_a_bug_finds_it_no_more(line: str) -> None:
+    seed, _, name = line.partition(" ")
+    assert not run(int(seed), SETS[name] if name else HABITS).violations
 
 
 def test_the_same_seed_gives_the_same_run_whatever_ran_before() -> None:
@@ -65,10 +68,13 @@ def test_the_same_seed_gives_the_same_run_whatever_ran_before() -> None:
 def test_the_same_seed_gives_the_same_run_under_another_hash_seed() -> None:
     code = (
         "import logging; logging.disable(logging.CRITICAL)\n"
+        "from quorate.simulation.habits.sets import SETS\n"
         "from quorate.simulation.plan import draw_plan\n"
         "from quorate.simulation.world import World\n"
         "for seed in (7, 11, 42):\n"
         "    print(World(draw_plan(seed)).run().trace)\n"
+        "for habits in SETS.values():\n"
+        "    print(World(draw_plan(7), habits=habits).run().trace)\n"
     )
     traces = [
         subprocess.run(

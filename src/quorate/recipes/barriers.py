@@ -5,6 +5,7 @@ from __future__ import annotations
 from quorate.errors import InvalidRequest, LockLost
 from quorate.recipes.changes import changed, everything, seen
 from quorate.recipes.claim import DEFAULT_TTL_SECONDS, Workshop
+from quorate.recipes.own_key import OwnKey
 from quorate.store.compare import version
 from quorate.store.types import Content, Delete, Put, Range, prefix_end
 
@@ -50,37 +51,28 @@ class DoubleBarrier:
             raise InvalidRequest("a barrier needs a name")
         if parties < 1:
             raise InvalidRequest(f"a barrier is for at least one party, not {parties}")
-        self._store, self._keeper, self._turns, *_ = workshop
+        self._store = workshop.store
         self._prefix = f"{name}/parties/".encode()
         self._ready = f"{name}/ready".encode()
         self._parties = parties
-        self._ttl = ttl
-        self._key = b""
+        self._own = OwnKey(workshop, self._prefix, ttl)
 
     async def enter(self) -> None:
         """Return once all parties are here.
 
-        Raises LockLost when one's own lease ended meanwhile.
+        Raises LockLost when one's own lease ended meanwhile. Whoever did not enter, since that
+        raised or was cancelled, is no longer counted, and may try again.
         """
-        lease = await self._keeper.lease(self._ttl)
-        self._key = self._prefix + b"%x-%x" % (lease.id, self._turns.number())
-        await self._store.put(self._key, b"", lease=lease.id)
-        while True:
-            present, revision = await self._present()
-            if self._key not in present:
-                raise LockLost("this party's lease ended before the others came")
-            if len(present) >= self._parties:
-                await self._store.commit(
-                    when=[version(self._ready) == 0], then=[Put(self._ready, b"")]
-                )
-                return
-            if await self._store.get(self._ready) is not None:
-                return
-            await changed(self._store, self._prefix, prefix_end(self._prefix), revision)
+        await self._own.put(b"")
+        try:
+            await self._gather()
+        except BaseException:
+            self._own.remove_later()
+            raise
 
     async def leave(self) -> None:
         """Return once all parties have left."""
-        await self._store.delete(self._key)
+        await self._own.remove()
         while True:
             present, revision = await self._present()
             if not present:
@@ -88,6 +80,20 @@ class DoubleBarrier:
                 await self._store.commit(
                     when=[version(self._ready) > 0], then=[Delete(self._ready)]
                 )
+                return
+            await changed(self._store, self._prefix, prefix_end(self._prefix), revision)
+
+    async def _gather(self) -> None:
+        while True:
+            present, revision = await self._present()
+            if self._own.key not in present:
+                raise LockLost("this party's lease ended before the others came")
+            if len(present) >= self._parties:
+                await self._store.commit(
+                    when=[version(self._ready) == 0], then=[Put(self._ready, b"")]
+                )
+                return
+            if await self._store.get(self._ready) is not None:
                 return
             await changed(self._store, self._prefix, prefix_end(self._prefix), revision)
 

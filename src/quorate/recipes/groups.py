@@ -15,12 +15,12 @@ from typing import NamedTuple
 from quorate.errors import Compacted, InvalidRequest, LockLost, QuorateError
 from quorate.recipes.changes import everything
 from quorate.recipes.claim import DEFAULT_TTL_SECONDS, Workshop
-from quorate.recipes.leases import RETRY_SECONDS, SharedLease
+from quorate.recipes.leases import RETRY_SECONDS
+from quorate.recipes.own_key import OwnKey
 from quorate.runtime.scope import TaskScope
 from quorate.store.compare import create_revision
 from quorate.store.port import Store
 from quorate.store.types import (
-    Delete,
     Event,
     EventKind,
     KeyValue,
@@ -56,23 +56,22 @@ class MemberChange(NamedTuple):
 class Membership:
     """One's own place in a group, for as long as the lease behind it lives."""
 
-    def __init__(self, store: Store, identifier: str, key: bytes, lease: SharedLease) -> None:
-        self.id = identifier
-        self.token = 0
+    def __init__(self, store: Store, own: OwnKey, token: int) -> None:
+        self.id: str = own.id
+        self.token: int = token
         self._store = store
-        self._key = key
-        self._lease = lease
+        self._own = own
 
     @property
     def lost(self) -> bool:
         """Whether the membership can no longer be proven: others may not see it any more."""
-        return not self._lease.proven
+        return not self._own.proven
 
     async def update(self, data: bytes | str) -> None:
         """Say something else of oneself. Raises LockLost when the membership has ended."""
         result = await self._store.commit(
-            when=[create_revision(self._key) == self.token],
-            then=[Put(self._key, _bytes(data), self._lease.id)],
+            when=[create_revision(self._own.key) == self.token],
+            then=[Put(self._own.key, _bytes(data), self._own.lease)],
         )
         if not result.succeeded:
             raise LockLost(f"the membership {self.id} has ended: join again")
@@ -103,28 +102,26 @@ class Group:
     def __init__(self, workshop: Workshop, name: str, *, ttl: float = DEFAULT_TTL_SECONDS) -> None:
         if not name:
             raise InvalidRequest("a group needs a name")
+        self._workshop = workshop
         self._store = workshop.store
-        self._keeper = workshop.keeper
-        self._turns = workshop.turns
         self._scope: TaskScope = workshop.scope
         self._prefix = members_prefix(name)
         self._ttl = ttl
 
     @asynccontextmanager
     async def join(self, data: bytes | str = b"") -> AsyncIterator[Membership]:
-        """Be a member while the body runs."""
-        lease = await self._keeper.lease(self._ttl)
-        identifier = f"{lease.id:x}-{self._turns.number():x}"
-        key = self._prefix + identifier.encode()
-        membership = Membership(self._store, identifier, key, lease)
-        membership.token = await self._store.put(key, _bytes(data), lease=lease.id)
+        """Be a member while the body runs.
+
+        What leaving raises says that others may see the member yet; it goes in the background,
+        or with the end of its lease.
+        """
+        own = OwnKey(self._workshop, self._prefix, self._ttl)
+        membership = Membership(self._store, own, await own.put(_bytes(data)))
         try:
             yield membership
         finally:
             if not membership.lost:
-                await self._store.commit(
-                    when=[create_revision(key) == membership.token], then=[Delete(key)]
-                )
+                await own.remove()
 
     async def members(self) -> list[Member]:
         """Return who is there, by id."""

@@ -105,6 +105,8 @@ class HoldLog(msgspec.Struct):
     key: bytes
     """The key that stood for the holder."""
     accesses: list[int]
+    nested: list[int] = []
+    """Of a re-entrant lock: the token of each hold inside this one."""
 
 
 class ElementLog(msgspec.Struct):
@@ -115,6 +117,76 @@ class ElementLog(msgspec.Struct):
     finished: list[str] = []
     doubtful: bool = False
     """Some consumer doesn't know whether it finished it."""
+
+
+class CallLog(msgspec.Struct):
+    """One call of a recipe. `returned` is -1 unless the caller learnt what came of it."""
+
+    client: str
+    recipe: str
+    """The kind and the name of what was called, as "latch/3"."""
+    verb: str
+    called: int
+    returned: int = -1
+    outcome: Outcome = Outcome.UNKNOWN
+    number: int = 0
+    """What it answered, where that is a number or a revision."""
+    told: tuple[str, ...] = ()
+    """What was said with it, or what it answered, where that is text."""
+
+
+class GrantLog(msgspec.Struct):
+    """One time that somebody asked for tokens; `wall` and `wall_after` are the caller's clock."""
+
+    client: str
+    tokens: int
+    patience: int | None
+    """How many nanoseconds it would wait; None: for ever."""
+    called: int
+    wall: int
+    returned: int = -1
+    wall_after: int = 0
+    outcome: Outcome = Outcome.UNKNOWN
+
+
+class VersionsLog(msgspec.Struct):
+    """What one following of a configuration gave: each revision, and the marks in it."""
+
+    client: str
+    versions: list[tuple[int, tuple[str, ...]]] = []
+
+
+class PartyLog(msgspec.Struct):
+    """One party of a double barrier. What did not happen is at -1."""
+
+    client: str
+    meeting: str
+    began: int
+    entered: int = -1
+    proven: int = -1
+    """When its lease was proven for the last time, after it had entered."""
+    leaving: int = -1
+    left: int = -1
+
+
+class MemberLog(msgspec.Struct):
+    """One membership of a group. What did not happen is at -1."""
+
+    client: str
+    id: str
+    joined: int
+    proven: int = -1
+    """When it was proven for the last time, before it began to leave."""
+    left: int = -1
+    """When its leaving was acknowledged."""
+
+
+class SightingsLog(msgspec.Struct):
+    """What one following of a group or a service gave: each change's kind, and whose it was."""
+
+    client: str
+    recipe: str
+    changes: list[tuple[str, str]] = []
 
 
 class LeaseLog(msgspec.Struct):
@@ -147,8 +219,14 @@ class Evidence:
         self.holds: list[HoldLog] = []
         self.leases: list[LeaseLog] = []
         self.shares: list[HoldLog] = []
-        """Semaphores, read-write locks and elections; `lock` begins with the kind."""
+        """Semaphores, read-write and re-entrant locks, elections; `lock` begins with the kind."""
         self.elements: list[ElementLog] = []
+        self.calls: list[CallLog] = []
+        self.grants: list[GrantLog] = []
+        self.versions: list[VersionsLog] = []
+        self.parties: list[PartyLog] = []
+        self.members: list[MemberLog] = []
+        self.sightings: list[SightingsLog] = []
         self.violations: list[Violation] = []
 
     def violation(self, checker: str, text: str) -> None:

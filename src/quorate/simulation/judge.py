@@ -5,9 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from quorate.recipes.leases import MARGIN
+from quorate.simulation.checkers.barriers import check_barriers
+from quorate.simulation.checkers.configs import check_configs
+from quorate.simulation.checkers.counting import check_counter, check_sequence
+from quorate.simulation.checkers.groups import check_groups, check_sightings
+from quorate.simulation.checkers.latches import check_latches
 from quorate.simulation.checkers.leases import check_leases
+from quorate.simulation.checkers.limits import check_limits
 from quorate.simulation.checkers.linearizability import check_linearizability
 from quorate.simulation.checkers.locks import check_holders, check_locks
+from quorate.simulation.checkers.meetings import check_meetings
 from quorate.simulation.checkers.queue import check_queue
 from quorate.simulation.checkers.shares import check_shares
 from quorate.simulation.checkers.watches import check_watches
@@ -36,6 +43,17 @@ def judge(evidence: Evidence, plan: Plan, now: int, last_election: int) -> None:
             *check_holders(evidence.shares, evidence.changes),
         ],
         "queue": check_queue(evidence.elements, evidence.changes),
+        "counter": check_counter(evidence.calls, evidence.changes),
+        "sequence": check_sequence(evidence.calls),
+        "latch": check_latches(evidence.calls),
+        "barrier": check_barriers(evidence.calls),
+        "double barrier": check_meetings(evidence.parties),
+        "groups": [
+            *check_groups(evidence.calls, evidence.members),
+            *check_sightings(evidence.sightings),
+        ],
+        "rate limiter": check_limits(evidence.grants, evidence.changes, drift=DRIFT_MAX),
+        "configuration": check_configs(evidence.calls, evidence.versions, evidence.changes),
         "leases": check_leases(
             evidence.leases,
             evidence.changes,

@@ -8,8 +8,8 @@ better; here it is an outcome.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from random import Random
 from typing import Final, TypeAlias
 
@@ -22,6 +22,7 @@ from quorate.errors import (
     Unavailable,
 )
 from quorate.simulation.evidence import (
+    CallLog,
     Evidence,
     HoldLog,
     LeaseLog,
@@ -31,6 +32,7 @@ from quorate.simulation.evidence import (
     SeenEvent,
     WatchLog,
 )
+from quorate.simulation.process import Process
 from quorate.simulation.scheduler import SECOND, Scheduler
 from quorate.store.compare import mod_revision
 from quorate.store.types import (
@@ -46,6 +48,8 @@ from quorate.store.types import (
 KEYS: Final = tuple(b"k/%d" % number for number in range(5))
 LOCKS: Final = ("locks/a", "locks/b")
 PREFIX: Final = b"k/"
+TROUBLE: Final = (LockError, Unavailable, OutcomeUnknown, TimeoutError)
+"""What every caller of a recipe has to live with; any other error is a finding."""
 
 
 class Habits:
@@ -61,6 +65,12 @@ class Habits:
     ) -> None:
         self.connect = connect
         """Opens one more connection for the client of this name."""
+        self.processes: dict[str, Process] = {}
+        """The newest process of each client, where it is a simulated one."""
+        self.holding: dict[str, dict[str, list[str]]] = {}
+        """What each client holds of a recipe at this moment, by the recipe and its own name."""
+        self.pending: dict[str, Callable[[], str]] = {}
+        """What each client still waits for, by its name, in words: nothing, once all is well."""
         self.scheduler = scheduler
         self.evidence = evidence
         self.until = until
@@ -91,6 +101,21 @@ class Habits:
         """Note what the caller learnt."""
         operation.returned = self.scheduler.now
         operation.outcome = outcome
+
+    @contextmanager
+    def calling(self, client: str, recipe: str, verb: str) -> Iterator[CallLog]:
+        """Note a call of a recipe, and what its caller learns from how the body ends."""
+        self._left -= 1
+        call = CallLog(client, recipe, verb, self.scheduler.now)
+        self.evidence.calls.append(call)
+        try:
+            yield call
+        except OutcomeUnknown:
+            raise
+        except QuorateError:
+            call.returned, call.outcome = self.scheduler.now, Outcome.FAILED
+            raise
+        call.returned, call.outcome = self.scheduler.now, Outcome.OK
 
 
 async def put(habits: Habits, client: AsyncClient, name: str, key: bytes) -> int:

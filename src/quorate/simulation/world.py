@@ -193,6 +193,8 @@ class World:
             self.observer.fail("liveness", f"{missing} did not go through after all faults ended")
         elif task.exception() is not None:
             self.observer.fail("liveness", f"after all faults ended: {task.exception()!r}")
+        elif self._pending():
+            self.observer.fail("liveness", f"after all faults ended {self._pending()}")
         elif not self._agree():
             states = ", ".join(
                 f"{name}: {machine.node.applied_index if machine.node else 'down'}"
@@ -214,9 +216,17 @@ class World:
             default=0,
         )
         open_logs = {log.name: log for log in self.evidence.watches}
-        return len(applied) == 1 and all(
+        caught_up = all(
             log.reached >= newest for log in open_logs.values() if self.clients[log.name].alive
         )
+        return len(applied) == 1 and caught_up and not self._pending()
+
+    def _pending(self) -> str:
+        """What a living client still waits for, in words."""
+        for name, words in self.habits.pending.items():
+            if self.clients[name].alive and (waits_for := words()):
+                return f"{name} {waits_for}"
+        return ""
 
     def _compare_digests(self) -> None:
         digests = {
@@ -334,7 +344,7 @@ class World:
         rate = self.plan.drift[-1 - number % len(self.plan.drift)]
         process = Process(self.network, name, life, VirtualFiles(), rate=rate)
         process.loop.preempt(self.plan.preemption)
-        self.clients[name] = process
+        self.clients[name] = self.habits.processes[name] = process
         habit = self._habits[number]
         chance = self.scheduler.stream(f"habit/{name}/{life}")
 

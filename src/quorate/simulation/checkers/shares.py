@@ -1,4 +1,4 @@
-"""Whether semaphores let in too many, writers met anybody, or two led at once.
+"""Whether semaphores let in too many, writers met anybody, or two led or nested at once.
 
 Law: a claim that was proven at two moments was held between them, since no lease that ended
 comes back. So each claim is held at least from its first access to its last.
@@ -17,6 +17,7 @@ SEMAPHORE: Final = "semaphore/"
 READ: Final = "rw/read/"
 WRITE: Final = "rw/write/"
 ELECTION: Final = "election/"
+REENTRANT: Final = "re-entrant/"
 
 
 def check_shares(holds: Sequence[HoldLog], permits: int = 2) -> list[str]:
@@ -30,8 +31,10 @@ def check_shares(holds: Sequence[HoldLog], permits: int = 2) -> list[str]:
             _too_many([hold for hold in used if hold.lock.startswith(SEMAPHORE)], permits),
             _too_many([hold for hold in used if hold.lock.startswith(ELECTION)], 1),
             _too_many([hold for hold in used if hold.lock.startswith(WRITE)], 1),
+            _too_many([hold for hold in used if hold.lock.startswith(REENTRANT)], 1),
             _met([hold for hold in used if hold.lock.startswith((READ, WRITE))]),
             _tokens(used),
+            _nested(used),
         )
     )
 
@@ -74,3 +77,14 @@ def _tokens(holds: Sequence[HoldLog]) -> Iterator[str]:
         first = holders.setdefault(hold.token, hold)
         if first is not hold:
             yield f"{hold.lock}: {first.client} and {hold.client} held by one token, {hold.token}"
+
+
+def _nested(holds: Sequence[HoldLog]) -> Iterator[str]:
+    """What is taken once more is the same hold."""
+    for hold in holds:
+        for token in hold.nested:
+            if token != hold.token:
+                yield (
+                    f"{hold.lock}: {hold.client} took it once more and got token {token}, where it "
+                    f"had {hold.token}"
+                )

@@ -1,0 +1,1 @@
+"""What clients do with each recipe, one file each; every habit leaves evidence of its promise."""

@@ -1,0 +1,100 @@
+"""A service: instances that register, are well or not, and others who pick them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from random import Random
+from typing import Final
+
+from quorate.client.asynchronous import AsyncClient
+from quorate.recipes import ChangeKind, Instance, Registration, Registry
+from quorate.simulation.checkers.groups import MEMBERS, REGISTRY
+from quorate.simulation.evidence import SightingsLog
+from quorate.simulation.habits.insisting import insist
+from quorate.simulation.habits.presence import expect
+from quorate.simulation.workload import TROUBLE, Habits
+
+TTL_SECONDS: Final = 2.0
+CHECK_SECONDS: Final = 0.5
+MARK: Final = "mark"
+
+
+async def offerer(habits: Habits, client: AsyncClient, name: str, chance: Random) -> None:
+    """Register, be well or not, say something else now and then, and leave; then stay."""
+    registry = client.registry(REGISTRY, ttl=TTL_SECONDS)
+    address = f"{name}:{len(name)}"
+    held: list[str] = []
+    habits.holding.setdefault(REGISTRY, {})[name] = held
+    health = [True]
+
+    async def check() -> bool:
+        await asyncio.sleep(chance.choice((0.0, 0.0, 0.1, 0.7 * (not health[0]))))
+        return health[0]
+
+    while habits.go_on():
+        await asyncio.sleep(chance.expovariate(2.0))
+        with suppress(*TROUBLE):
+            async with (
+                asyncio.timeout(chance.choice((0.2, 3.0, 20.0))),
+                registry.register(address, check=check, interval=CHECK_SECONDS) as own,
+            ):
+                for _ in range(chance.choice((1, 4, 20))):
+                    health[0] = chance.random() < 0.8
+                    await asyncio.sleep(chance.expovariate(4.0))
+                    if chance.random() < 0.3:
+                        await own.update(metadata={MARK: habits.value().decode()})
+    health[0] = True
+    while True:
+        with suppress(*TROUBLE):
+            async with registry.register(address, check=check, interval=CHECK_SECONDS) as own:
+                await _stay(habits, own, held)
+
+
+async def _stay(habits: Habits, own: Registration, held: list[str]) -> None:
+    metadata = {MARK: habits.value().decode()}
+    held.append(f"{own.id} {metadata[MARK]}")
+    await insist(lambda: own.update(metadata=metadata))
+    await asyncio.Event().wait()
+
+
+async def picker(habits: Habits, client: AsyncClient, name: str, chance: Random) -> None:
+    """Read who is there, again and again, beside a view that picks."""
+    registry = client.registry(REGISTRY, ttl=TTL_SECONDS)
+    while True:
+        with suppress(*TROUBLE):
+            async with registry.view() as view:
+                expect(habits, REGISTRY, name, lambda: [_named(each) for each in view.instances])
+                await _look_for_ever(habits, registry, name, chance)
+
+
+async def _look_for_ever(habits: Habits, registry: Registry, name: str, chance: Random) -> None:
+    while True:
+        await asyncio.sleep(chance.expovariate(2.0))
+        if not habits.go_on():
+            await asyncio.Event().wait()
+        with suppress(*TROUBLE), habits.calling(name, REGISTRY, MEMBERS) as call:
+            call.told = tuple([each.id for each in await registry.instances()])
+
+
+async def directory(habits: Habits, client: AsyncClient, name: str, _chance: Random) -> None:
+    """Follow the changes for ever; begin anew when that breaks off."""
+    registry = client.registry(REGISTRY, ttl=TTL_SECONDS)
+    known: dict[str, Instance] = {}
+    expect(habits, REGISTRY, name, lambda: [_named(each) for each in known.values()])
+    while True:
+        log = SightingsLog(name, REGISTRY)
+        habits.evidence.sightings.append(log)
+        known.clear()
+        with suppress(*TROUBLE):
+            async for kind, instance in registry.changes():
+                log.changes.append((kind.value, instance.id))
+                if kind is ChangeKind.LEFT:
+                    known.pop(instance.id, None)
+                else:
+                    known[instance.id] = instance
+        await asyncio.sleep(0.1)
+
+
+def _named(instance: Instance) -> str:
+    return f"{instance.id} {instance.metadata.get(MARK, '')}"
