@@ -321,8 +321,7 @@ class Stream(asyncio.Transport):
         return False
 
     def _launch(self, data: bytes) -> None:
-        arrival = self._scheduler.now + self._network.latency()
-        arrival = max(arrival, self._last_arrival)
+        arrival = max(self._scheduler.now + self._network.latency(), self._last_arrival)
         self._last_arrival = arrival
         self._scheduler.at(arrival, self._arrive, data)
 
@@ -396,8 +395,7 @@ class Stream(asyncio.Transport):
 
     def get_write_buffer_size(self) -> int:
         """Bytes that the two sockets do not hold."""
-        waiting = self._in_flight + self.peer.unread_bytes - SOCKET_BUFFER_BYTES
-        return waiting if waiting > 0 else 0  # noqa: FURB136  for each write
+        return max(0, self._in_flight + self.peer.unread_bytes - SOCKET_BUFFER_BYTES)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Set when the protocol is asked to pause."""
@@ -435,8 +433,7 @@ class Stream(asyncio.Transport):
         if self._closing or self._ended:
             return
         self._closing = True
-        arrival = self._scheduler.now + self._network.latency()
-        arrival = max(arrival, self._last_arrival)
+        arrival = max(self._scheduler.now + self._network.latency(), self._last_arrival)
         self._scheduler.at(arrival, self._end_arrives)
         self._host.loop.call_soon(self.finish, None)
 
