@@ -38,6 +38,8 @@ class Seat:
         self._ttl = ttl
         self._lease = lease
         self._written = False
+        self._shown_on: SharedLease | None = None
+        """The lease on which it is known to be written."""
         self._wanted = True
         """Whether the check passed the last time."""
         self._ended = False
@@ -47,7 +49,7 @@ class Seat:
     @property
     def taken(self) -> bool:
         """Whether others see it, as far as can be proven."""
-        return self._written and self._lease.proven
+        return self._shown_on is self._lease and self._lease.proven
 
     async def begin(self, check: Callable[[], Awaitable[bool]] | None, interval: float) -> None:
         """Take the seat, if the check passes, and keep it in the background."""
@@ -159,12 +161,14 @@ class Seat:
                     self._lease.lost.set()
                 else:
                     self._written = True
+                    self._shown_on = self._lease
                     return
 
     async def _leave(self) -> None:
         async with self._busy:
             await self._store.delete(self._key)
             self._written = False
+            self._shown_on = None
 
     async def _leave_for_good(self) -> None:
         while True:
