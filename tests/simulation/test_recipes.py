@@ -135,6 +135,15 @@ def forgets_nobody(self: Any, change: MemberChange) -> None:
     self._members[change.member.id] = change.member
 
 
+take_a_seat = Seat._take
+
+
+async def comes_back_in_words(self: Any) -> None:
+    if self._keeping is None:
+        await take_a_seat(self)
+    self._written, self._shown_on = True, self._lease
+
+
 async def stays_for_ever(_self: Any) -> None:
     return
 
@@ -202,6 +211,7 @@ BROKEN: dict[str, tuple[str, type, str, Callable[..., Any], str]] = {
     "members are read late": ("presence", Group, "_read", reads_what_was, "groups"),
     "all have just joined": ("presence", Group, "_change", takes_news_for_a_joining, "groups"),
     "a view forgets nobody": ("presence", View, "take", forgets_nobody, "liveness"),
+    "an instance is not written": ("presence", Seat, "_take", comes_back_in_words, "groups"),
     "an instance stays": ("presence", Seat, "_leave_for_good", stays_for_ever, "liveness"),
     "an inner release is one": (
         "presence",

@@ -181,6 +181,14 @@ class MemberLog(msgspec.Struct):
     """When its leaving was acknowledged."""
 
 
+class RegistrationLog(msgspec.Struct):
+    """One registration of an instance: each moment at which it said that others see it."""
+
+    client: str
+    id: str
+    moments: list[int] = []
+
+
 class SightingsLog(msgspec.Struct):
     """What one following of a group or a service gave: each change's kind, and whose it was."""
 
@@ -226,6 +234,7 @@ class Evidence:
         self.versions: list[VersionsLog] = []
         self.parties: list[PartyLog] = []
         self.members: list[MemberLog] = []
+        self.registrations: list[RegistrationLog] = []
         self.sightings: list[SightingsLog] = []
         self.violations: list[Violation] = []
 

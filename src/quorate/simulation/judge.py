@@ -8,7 +8,7 @@ from quorate.recipes.leases import MARGIN
 from quorate.simulation.checkers.barriers import check_barriers
 from quorate.simulation.checkers.configs import check_configs
 from quorate.simulation.checkers.counting import check_counter, check_sequence
-from quorate.simulation.checkers.groups import check_groups, check_sightings
+from quorate.simulation.checkers.groups import check_groups, check_registrations, check_sightings
 from quorate.simulation.checkers.latches import check_latches
 from quorate.simulation.checkers.leases import check_leases
 from quorate.simulation.checkers.limits import check_limits
@@ -50,6 +50,7 @@ def judge(evidence: Evidence, plan: Plan, now: int, last_election: int) -> None:
         "double barrier": check_meetings(evidence.parties),
         "groups": [
             *check_groups(evidence.calls, evidence.members),
+            *check_registrations(evidence.registrations, evidence.changes),
             *check_sightings(evidence.sightings),
         ],
         "rate limiter": check_limits(evidence.grants, evidence.changes, drift=DRIFT_MAX),

@@ -26,7 +26,13 @@ from quorate.simulation.checkers.counting import (
     check_counter,
     check_sequence,
 )
-from quorate.simulation.checkers.groups import GROUP, MEMBERS, check_groups, check_sightings
+from quorate.simulation.checkers.groups import (
+    GROUP,
+    MEMBERS,
+    check_groups,
+    check_registrations,
+    check_sightings,
+)
 from quorate.simulation.checkers.latches import COUNT_DOWN, check_latches
 from quorate.simulation.checkers.limits import BURST, INTERVAL, check_limits
 from quorate.simulation.checkers.meetings import check_meetings
@@ -39,6 +45,7 @@ from quorate.simulation.evidence import (
     MemberLog,
     Outcome,
     PartyLog,
+    RegistrationLog,
     SightingsLog,
     VersionsLog,
 )
@@ -159,6 +166,16 @@ def test_histories_of_a_group_are_judged() -> None:
     assert "told of y" in check_groups([read(7, 8, "x", "y")], members)[0]
     assert "once, in order" in check_groups([read(3, 8, "x", "x")], members)[0]
     assert "once, in order" in check_groups([read(3, 8, "z", "x", recipe="service")], [])[0]
+
+
+def test_histories_of_a_registration_are_judged() -> None:
+    key = b"service/members/x"
+    history = versions(key, b"here", at=(5,))
+    history.append(Change(3, 9, KeyValue(key, b"", 0, 3, 0)))
+    assert check_registrations([RegistrationLog("a", "x", [5, 8])], history) == []
+    for moment in (4, 9):
+        found = check_registrations([RegistrationLog("a", "x", [moment])], history)
+        assert "it was not there" in found[0]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 Law: a membership that was proven at a moment was there from its joining to that moment, so
 whoever read in between has it. One whose leaving was acknowledged is not there again. Who
 follows the changes is told of each member that it joined, what it changed, and that it left.
+An instance that says it is registered is there at that moment.
 """
 
 from __future__ import annotations
@@ -12,7 +13,15 @@ from itertools import chain
 from typing import Final
 
 from quorate.simulation.checkers.sentences import first_few, seconds
-from quorate.simulation.evidence import CallLog, MemberLog, Outcome, SightingsLog
+from quorate.simulation.checkers.truth import Truth
+from quorate.simulation.evidence import (
+    CallLog,
+    Change,
+    MemberLog,
+    Outcome,
+    RegistrationLog,
+    SightingsLog,
+)
 
 GROUP: Final = "group"
 REGISTRY: Final = "service"
@@ -40,6 +49,14 @@ def check_sightings(logs: Sequence[SightingsLog]) -> list[str]:
     return first_few(chain.from_iterable(_told(log) for log in logs))
 
 
+def check_registrations(
+    registrations: Sequence[RegistrationLog], changes: Sequence[Change]
+) -> list[str]:
+    """Check that whoever said that others see it was there."""
+    truth = Truth(changes)
+    return first_few(chain.from_iterable(_there(each, truth) for each in registrations))
+
+
 def _in_order(read: CallLog) -> Iterator[str]:
     if list(read.told) != sorted(dict.fromkeys(read.told)):
         yield (
@@ -62,6 +79,17 @@ def _listed(read: CallLog, member: MemberLog) -> Iterator[str]:
             f"{read.client} read from {span} and was told of {member.id} ({member.client}), "
             f"which had left at {seconds(member.left)}"
         )
+
+
+def _there(log: RegistrationLog, truth: Truth) -> Iterator[str]:
+    versions = truth.of(f"{REGISTRY}/members/{log.id}".encode())
+    for moment in log.moments:
+        before = [each for each in versions if each.at <= moment]
+        if not before or not before[-1].kv.version:
+            yield (
+                f"{log.client} said at {seconds(moment)} that its instance {log.id} is registered, "
+                "and it was not there"
+            )
 
 
 def _told(log: SightingsLog) -> Iterator[str]:

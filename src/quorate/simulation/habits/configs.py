@@ -26,10 +26,10 @@ from quorate.simulation.workload import TROUBLE, Habits
 async def configurer(habits: Habits, client: AsyncClient, name: str, chance: Random) -> None:
     """Add a mark of one's own to the settings, and look at them, as they are and were."""
     caller = _Caller(habits, client, name)
+    update = caller.update
+    calls = (update, update, update, update, caller.get, caller.at, caller.take_back)
     while habits.go_on():
         await asyncio.sleep(chance.expovariate(2.0))
-        update = caller.update
-        calls = (update, update, update, update, caller.get, caller.at, caller.take_back)
         call = chance.choice(calls)
         with suppress(*TROUBLE):
             async with asyncio.timeout(chance.choice((0.2, 20.0))):

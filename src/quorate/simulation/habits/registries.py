@@ -10,7 +10,7 @@ from typing import Final
 from quorate.client.asynchronous import AsyncClient
 from quorate.recipes import ChangeKind, Instance, Registration, Registry
 from quorate.simulation.checkers.groups import MEMBERS, REGISTRY
-from quorate.simulation.evidence import SightingsLog
+from quorate.simulation.evidence import RegistrationLog, SightingsLog
 from quorate.simulation.habits.insisting import insist
 from quorate.simulation.habits.presence import expect
 from quorate.simulation.workload import TROUBLE, Habits
@@ -26,29 +26,58 @@ async def offerer(habits: Habits, client: AsyncClient, name: str, chance: Random
     address = f"{name}:{len(name)}"
     held: list[str] = []
     habits.holding.setdefault(REGISTRY, {})[name] = held
-    health = [True]
-
-    async def check() -> bool:
-        await asyncio.sleep(chance.choice((0.0, 0.0, 0.1, 0.7 * (not health[0]))))
-        return health[0]
+    health = _Health(chance)
 
     while habits.go_on():
         await asyncio.sleep(chance.expovariate(2.0))
         with suppress(*TROUBLE):
             async with (
-                asyncio.timeout(chance.choice((0.2, 3.0, 20.0))),
-                registry.register(address, check=check, interval=CHECK_SECONDS) as own,
+                asyncio.timeout(chance.choice((0.2, 20.0, 20.0))),
+                registry.register(address, check=health.check, interval=CHECK_SECONDS) as own,
             ):
-                for _ in range(chance.choice((1, 4, 20))):
-                    health[0] = chance.random() < 0.8
-                    await asyncio.sleep(chance.expovariate(4.0))
-                    if chance.random() < 0.3:
-                        await own.update(metadata={MARK: habits.value().decode()})
-    health[0] = True
+                watching = asyncio.ensure_future(_watch_oneself(habits, own, name, health))
+                try:
+                    for _ in range(chance.choice((1, 10, 60))):
+                        health.well = chance.random() < 0.8
+                        await asyncio.sleep(chance.expovariate(4.0))
+                        if chance.random() < 0.3:
+                            with suppress(*TROUBLE):
+                                await own.update(metadata={MARK: habits.value().decode()})
+                finally:
+                    watching.cancel()
+    health.well = True
     while True:
         with suppress(*TROUBLE):
-            async with registry.register(address, check=check, interval=CHECK_SECONDS) as own:
+            async with registry.register(
+                address, check=health.check, interval=CHECK_SECONDS
+            ) as own:
                 await _stay(habits, own, held)
+
+
+class _Health:
+    """Whether an instance is well, and whether somebody may be withdrawing it."""
+
+    def __init__(self, chance: Random) -> None:
+        self.chance = chance
+        self.well = True
+        self.doubtful = False
+
+    async def check(self) -> bool:
+        # If this comes too late, the instance is withdrawn whatever it says.
+        self.doubtful = True
+        await asyncio.sleep(self.chance.choice((0.0, 0.0, 0.1, 0.7 * (not self.well))))
+        self.doubtful = not self.well
+        return self.well
+
+
+async def _watch_oneself(habits: Habits, own: Registration, name: str, health: _Health) -> None:
+    """Note when others see one, as far as one knows; look closely at how one comes back."""
+    log = RegistrationLog(name, own.id, [])
+    habits.evidence.registrations.append(log)
+    while True:
+        if own.registered and not health.doubtful:
+            log.moments.append(habits.scheduler.now)
+        await asyncio.sleep(health.chance.expovariate(10.0 if own.registered else 400.0))
 
 
 async def _stay(habits: Habits, own: Registration, held: list[str]) -> None:
