@@ -141,7 +141,7 @@ take_a_seat = Seat._take
 async def comes_back_in_words(self: Any) -> None:
     if self._keeping is None:
         await take_a_seat(self)
-    self._written, self._shown_on = True, self._lease
+    self._attempted, self._confirmed = True, True
 
 
 async def stays_for_ever(_self: Any) -> None:
@@ -229,7 +229,7 @@ def test_a_broken_recipe_is_found(name: str, monkeypatch: pytest.MonkeyPatch) ->
     habits, kind, method, broken, checker = BROKEN[name]
     monkeypatch.setattr(kind, method, broken)
     for seed in range(20):
-        plan = draw_plan(seed, seconds=20.0)
+        plan = draw_plan(seed)
         violations = World(plan, habits=SETS[habits]).run().violations
         if violations:
             assert violations[0].checker == checker

@@ -38,11 +38,6 @@ class _Handle:
         self.arguments = arguments
         self.context = contextvars.copy_context() if context is None else context
 
-    def run(self) -> None:
-        """Call it, unless it was cancelled."""
-        if self.callback is not None:
-            self.context.run(self.callback, *self.arguments)
-
     def cancel(self) -> None:
         """Let it not happen; a timer is passed over when its time comes."""
         self.callback = None
@@ -139,10 +134,10 @@ class ProcessLoop(asyncio.AbstractEventLoop):
             while ready:
                 due = ready.popleft()
                 try:
-                    if type(due) is tuple:
+                    if isinstance(due, tuple):
                         due[0](*due[1])
-                    else:
-                        due.run()  # type: ignore[union-attr]  # the only other kind
+                    elif due.callback is not None:
+                        due.context.run(due.callback, *due.arguments)
                 except Exception as error:  # noqa: BLE001  as a loop does, and it becomes a finding
                     self.call_exception_handler({"message": str(due), "exception": error})
                 if self.is_closed():

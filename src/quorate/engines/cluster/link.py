@@ -29,8 +29,10 @@ PATIENCE_SECONDS: Final = 2.0
 SWEEP_SECONDS: Final = 0.005
 """Deadlines that lie so close together are looked at together."""
 NEVER: Final = 1 << 62
-BACKOFF_SECONDS: Final = (0.005, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.4)
-"""How long a node without a leader is listened to before the next one is asked."""
+BACKOFF_SECONDS: Final = (0.005, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
+"""How long to wait after a node that was of no use, once every one was asked."""
+HOPE_SECONDS: Final = (0.1, 0.5)
+"""How long a node that knows no leader is listened to, before and after every one was asked."""
 MOVES: Final = frozenset((RefusalCode.NOT_LEADER, RefusalCode.UNAVAILABLE))
 
 
@@ -246,7 +248,7 @@ class Link:
         self._learn(welcome.members)
         leader = welcome.leader_address
         if not leader:
-            leader = await self._hope(connection, pause)
+            leader = await self._hope(connection, HOPE_SECONDS[pause > 0])
             pause = 0.0
         if leader != address or not connection.is_open:
             connection.close("looking for the leader")
@@ -266,7 +268,7 @@ class Link:
         told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._hoping = connection, told
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds * self._randomness.uniform(0.5, 1.5)):
                 return await told
         except TimeoutError:
             return ""

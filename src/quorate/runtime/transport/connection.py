@@ -180,17 +180,25 @@ class Connection(asyncio.Protocol):
         Does nothing once the connection is ending: only an answer proves that anything
         arrived. Raises LimitExceeded for a payload that the other side would refuse.
         """
-        size = len(payload)
-        if not 0 < size <= self._limits.frame_bytes:
-            raise LimitExceeded(
-                f"a frame of {size} bytes cannot be sent: 1 to {self._limits.frame_bytes} "
-                "bytes are allowed; split the payload"
-            )
+        size = self._checked_size(payload)
         self._gather(_pack(size), payload, size + HEADER_SIZE)
 
-    def flush(self) -> None:
-        """Hand what was sent to the transport now, when no more will come in this turn."""
-        self._flush()
+    def send_at_once(self, payload: bytes) -> None:
+        """Send one frame after what was sent before, when no more will come in this turn.
+
+        Otherwise as `send`; whoever uses it minds `queued`.
+        """
+        size = self._checked_size(payload)
+        if self._gathered:
+            self._gather(_pack(size), payload, size + HEADER_SIZE)
+            self._flush()
+            return
+        transport = self._transport
+        if self._error is None and transport is not None and not self._lost:
+            if size <= JOIN_LIMIT:
+                transport.write(_pack(size) + payload)
+            else:
+                transport.writelines([_pack(size), payload])
 
     def close(self, reason: str) -> None:
         """Send what is queued, within a second, then end. Fine to call twice."""
@@ -299,6 +307,15 @@ class Connection(asyncio.Protocol):
         self.abort(
             ConnectionLost(f"{self.peer_address} did not finish the handshake within {seconds:g} s")
         )
+
+    def _checked_size(self, payload: bytes) -> int:
+        size = len(payload)
+        if not 0 < size <= self._limits.frame_bytes:
+            raise LimitExceeded(
+                f"a frame of {size} bytes cannot be sent: 1 to {self._limits.frame_bytes} "
+                "bytes are allowed; split the payload"
+            )
+        return size
 
     def _gather(self, header: bytes, payload: bytes, size: int) -> None:
         if self._error is not None or self._loop is None:

@@ -139,9 +139,8 @@ class _Link:
             return False
         if connection.queued + len(payload) > self.bound:
             return False
-        connection.send(payload)
         # Whoever sends to a member has gathered a turn's messages already.
-        connection.flush()
+        connection.send_at_once(payload)
         return True
 
     def stop(self) -> None:
