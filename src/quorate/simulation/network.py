@@ -20,50 +20,16 @@ from typing import Any
 
 from quorate.runtime.ports import Listening
 from quorate.simulation.loop import ProcessLoop
-from quorate.simulation.scheduler import MICROSECOND, MILLISECOND, SECOND, Scheduler
+from quorate.simulation.scheduler import MILLISECOND, SECOND, Scheduler
+from quorate.simulation.weather import Weather
 
 SOCKET_BUFFER_BYTES = 256 * 1024
 GIVE_UP_NS = 15 * SECOND
 """How long bytes may wait for a partition to heal before the sender gives the connection up."""
 RETRY_NS = 200 * MILLISECOND
+CALL_AGAIN_NS = 1 * SECOND
+"""When a call that nothing answered is repeated first; then after twice as long each time."""
 FIRST_PORT = 30_000
-
-
-class Weather:
-    """What links do; the faults turn it. Likelihoods count for single writes."""
-
-    def __init__(self) -> None:
-        self.latency_ns = 200 * MICROSECOND
-        self.jitter_ns = 300 * MICROSECOND
-        self.loss = 0.0
-        self.repeat = 0.0
-        self.overtake = 0.0
-        self.reset = 0.0
-        self.spike = 0.0
-        self.spike_ns = 0
-        self.cut: dict[tuple[str, str], int] = {}
-        """(from, to) → how many faults cut this direction."""
-
-    def blocked(self, source: str, target: str) -> bool:
-        """Whether nothing passes in this direction now."""
-        return bool(self.cut) and (source, target) in self.cut
-
-    def block(self, source: str, target: str) -> None:
-        """Cut one direction once more."""
-        self.cut[source, target] = self.cut.get((source, target), 0) + 1
-
-    def unblock(self, source: str, target: str) -> None:
-        """Take one cut of this direction back."""
-        left = self.cut.get((source, target), 0) - 1
-        if left > 0:
-            self.cut[source, target] = left
-        else:
-            self.cut.pop((source, target), None)
-
-    def calm(self) -> None:
-        """No faults on any link from now on."""
-        self.loss = self.repeat = self.overtake = self.reset = self.spike = 0.0
-        self.cut.clear()
 
 
 class Host:
@@ -195,14 +161,17 @@ class _Dialling:
         self._factory = factory
         self._address = address
         self._connected = connected
+        self._patience = CALL_AGAIN_NS
 
     def arrive(self) -> None:
-        """The call reaches the other host, or does not: then the caller has a deadline."""
+        """The call reaches the other host, or does not: then it is made again, as TCP does."""
         network, source, (name, port) = self._network, self._source, self._address
-        if network.weather.blocked(source.name, name):
-            return
         target = network.hosts.get(name)
-        if target is None or not target.loop.alive:
+        away = network.weather.blocked(source.name, name)
+        if target is None or away or not target.loop.alive:
+            if source.loop.alive and not self._connected.done():
+                network.scheduler.after(self._patience, self.arrive)
+                self._patience *= 2
             return
         listening = target.listeners.get(port)
         if listening is None:
