@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from quorate.client.asynchronous import AsyncClient
+from quorate.engines.cluster import ClusterStore
 from quorate.node import NodeConfig
 from quorate.protocol.raft import Role
 from quorate.simulation.disk import VirtualFiles
@@ -29,6 +30,7 @@ from quorate.simulation.plan import Plan
 from quorate.simulation.process import Process
 from quorate.simulation.scheduler import MILLISECOND, SECOND, Scheduler
 from quorate.simulation.workload import HABITS, Habit, Habits, put
+from quorate.store.port import Store
 
 FINAL_NS: Final = 20 * SECOND
 """How long after the quiet period everything may take to be well again."""
@@ -89,6 +91,8 @@ class World:
         )
         self.clients: dict[str, Process] = {}
         self._client_lives: dict[str, int] = {}
+        self._stores: dict[str, Store] = {}
+        """What each client has open for its whole life."""
 
     def run(self) -> Result:
         """Run the plan to its end or to the first violation."""
@@ -217,14 +221,24 @@ class World:
         )
         open_logs = {log.name: log for log in self.evidence.watches}
         caught_up = all(
-            log.reached >= newest for log in open_logs.values() if self.clients[log.name].alive
+            log.reached >= newest for log in open_logs.values() if self._can_arrive(log.name)
         )
         return len(applied) == 1 and caught_up and not self._pending()
+
+    def _can_arrive(self, name: str) -> bool:
+        """Whether a client lives, and knows a member of today.
+
+        If all that it knew were replaced while it stood still, nothing leads it to the others.
+        """
+        store = self._stores.get(name)
+        known = store.addresses if isinstance(store, ClusterStore) else ()
+        today = [machine.address for machine in self.standing()]
+        return self.clients[name].alive and any(address in today for address in known)
 
     def _pending(self) -> str:
         """What a living client still waits for, in words."""
         for name, words in self.habits.pending.items():
-            if self.clients[name].alive and (waits_for := words()):
+            if self._can_arrive(name) and (waits_for := words()):
                 return f"{name} {waits_for}"
         return ""
 
@@ -350,6 +364,7 @@ class World:
 
         async def live() -> None:
             client = self._connect(process)
+            self._stores[name] = client.store
             await habit(self.habits, client, name, chance)
 
         process.start(live())

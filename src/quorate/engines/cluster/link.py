@@ -95,6 +95,11 @@ class Link:
         self.on_connected: Callable[[], None] = lambda: None
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it looks: the members that it has heard of, and those of its URL."""
+        return tuple(self._addresses)
+
+    @property
     def connected(self) -> bool:
         """Whether there is a connection now."""
         return self._connection is not None

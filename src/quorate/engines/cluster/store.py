@@ -134,6 +134,11 @@ class ClusterStore:
         return Capabilities(engine="quorate")
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it looks for the cluster: the members it has heard of, and those of its URL."""
+        return self._link.addresses
+
+    @property
     def limits_value_bytes(self) -> int:
         """The largest value in bytes."""
         return self._limits.value_bytes
