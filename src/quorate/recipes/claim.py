@@ -30,7 +30,20 @@ from quorate.runtime.ports import Clock
 from quorate.runtime.scope import TaskScope
 from quorate.store.compare import create_revision
 from quorate.store.port import Store
-from quorate.store.types import Delete, Get, KeyValue, Put, Range, RangeResult
+from quorate.store.types import (
+    Commit,
+    CommitResult,
+    Compare,
+    CompareOperator,
+    CompareTarget,
+    Delete,
+    Get,
+    KeyValue,
+    Put,
+    Range,
+    RangeResult,
+    prefix_end,
+)
 
 DEFAULT_TTL_SECONDS: Final = 10.0
 
@@ -87,6 +100,8 @@ class Queued(NamedTuple):
     token: int
     revision: int
     found: RangeResult | None
+    alone: bool = False
+    """Whether nobody else had a key there."""
 
 
 class Turns:
@@ -348,31 +363,42 @@ class Claim(abc.ABC):
 
     async def _queue(self, key: bytes, lease: SharedLease, look: Range) -> Queued:
         able = self._store.capabilities
-        in_one_step = able.otherwise_branch and able.reads_in_commits
+        in_one_step = able.nested_commits and able.reads_in_commits and able.range_compare
+        attempt = self._queue_and_look if in_one_step else self._queue_first
         put = Put(key, self._value, lease.id)
-        absent = create_revision(key) == 0
         while True:
             try:
-                if in_one_step:
-                    result = await self._store.commit(
-                        when=[absent], then=[put, look], otherwise=[Get(key), look]
-                    )
-                    own, found = result.results
-                else:
-                    result = await self._store.commit(when=[absent], then=[put])
-                    own, found = None, None
-                    if not result.succeeded:
-                        own = await self._store.get(key)
+                queued = await attempt(put, look)
             except OutcomeUnknown:
                 # Nobody else makes this key: if it is there by now, it is found.
                 if not lease.proven:
                     raise
                 continue
-            if result.succeeded:
-                seen = found if isinstance(found, RangeResult) else None
-                return Queued(result.revision, result.revision, seen)
-            if isinstance(own, KeyValue):
-                return Queued(own.create_revision, result.revision, None)
+            if queued is not None:
+                return queued
+
+    async def _queue_and_look(self, put: Put, look: Range) -> Queued | None:
+        """Queue, and look only if there is anybody to see."""
+        # One's own key may be there already, from a try whose outcome was not known.
+        behind = Commit((create_revision(put.key) == 0,), (put,))
+        result = await self._store.commit(
+            when=[_nobody(self._prefix)], then=[put], otherwise=[behind, Get(put.key), look]
+        )
+        if result.succeeded:
+            return Queued(result.revision, result.revision, None, alone=True)
+        queued, own, found = result.results
+        assert isinstance(queued, CommitResult)
+        assert isinstance(own, KeyValue)
+        assert isinstance(found, RangeResult)
+        return Queued(own.create_revision, result.revision, found if queued.succeeded else None)
+
+    async def _queue_first(self, put: Put, _look: Range) -> Queued | None:
+        """Queue; who is before one, a look of its own must tell."""
+        result = await self._store.commit(when=[create_revision(put.key) == 0], then=[put])
+        if result.succeeded:
+            return Queued(result.revision, result.revision, None)
+        own = await self._store.get(put.key)
+        return None if own is None else Queued(own.create_revision, result.revision, None)
 
     async def _withdraw(self, key: bytes, revision: int) -> None:
         """Delete one's own key, and never another's that has the same name by now."""
@@ -406,6 +432,11 @@ class Claim(abc.ABC):
         except QuorateError:
             return False
         return True
+
+
+def _nobody(prefix: bytes) -> Compare:
+    """The condition that no key begins with a prefix."""
+    return Compare(prefix, CompareTarget.VERSION, CompareOperator.EQUAL, 0, end=prefix_end(prefix))
 
 
 async def _settled(creation: Awaitable[Queued]) -> Queued | QuorateError:

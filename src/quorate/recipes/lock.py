@@ -42,6 +42,8 @@ class Lock(Claim):
 
     async def _join(self, key: bytes, lease: SharedLease) -> Place:
         queued = await self._create(key, lease, self._newest(0))
+        if queued.alone:
+            return Place(queued.token, (), queued.revision)
         if queued.found is None:
             return await self._look(key, queued.token, queued.revision)
         return _place(queued.found, key, queued.token)

@@ -42,6 +42,8 @@ class SharedClaim(Claim):
 
     async def _join(self, key: bytes, lease: SharedLease) -> Place:
         queued = await self._create(key, lease, self._everybody())
+        if queued.alone:
+            return Place(queued.token, (), queued.revision)
         return await self._place(key, queued.found or await self._store.range(self._everybody()))
 
     async def _reach(self, key: bytes, place: Place) -> Place:
