@@ -172,14 +172,15 @@ class ZooKeeperStore:
             if planned.missing:
                 await self._make_directories(planned.missing)
                 continue
-            done_at = await self._do(planned, deadline - loop.time())
+            left = deadline - loop.time()
+            if left <= 0:
+                raise Unavailable(
+                    f"{keys[0][:80]!r} changes faster than it can be written, or the servers are "
+                    "slow; nothing was written: try again, or change it in fewer places"
+                )
+            done_at = await self._do(planned, left)
             if done_at:
                 return _result(writes, planned, done_at)
-            if loop.time() >= deadline:
-                raise Unavailable(
-                    f"{keys[0][:80]!r} changes faster than it can be written, nothing was: "
-                    "try again, or change it in fewer places"
-                )
 
     async def enqueue(self, prefix: bytes, value: bytes, *, lease: int = 0) -> Enqueued:
         """Create a new key under `prefix`, after every other that was enqueued there.
@@ -264,7 +265,7 @@ class ZooKeeperStore:
         if planned.lease:
             session = self._leases.get(planned.lease).session
         request = Request(Operation.MULTI, records.multi(planned.parts))
-        reply = await session.tell(request, max(seconds, 0.001))
+        reply = await session.tell(request, seconds)
         code = reply.code or _failure(reply, len(planned.parts))
         if not code:
             return reply.zxid
