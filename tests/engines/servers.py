@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import abc
+import asyncio
 import signal
 import subprocess
 from pathlib import Path
+from typing import Self
 
 START_SECONDS = 60.0
 
 
 class Servers(abc.ABC):
-    """`count` servers, each a process with a directory of its own."""
+    """`count` servers, each a process with a directory of its own; `with` runs all of them."""
 
     def __init__(self, directory: Path, count: int = 3) -> None:
         self.count = count
@@ -65,6 +67,18 @@ class Servers(abc.ABC):
         """End every server."""
         for server in range(self.count):
             self.kill(server)
+
+    def __enter__(self) -> Self:
+        self.start_all()
+        try:
+            asyncio.run(self.ready())
+        except BaseException:
+            self.kill_all()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill_all()
 
     def _signal(self, server: int, number: signal.Signals) -> None:
         process = self._processes[server]

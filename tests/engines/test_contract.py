@@ -77,14 +77,8 @@ class TestEtcd(StoreContract):
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
     def _servers(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-        servers = EtcdServers(tmp_path_factory.mktemp("etcd"))
-        cls.servers = servers
-        servers.start_all()
-        try:
-            asyncio.run(servers.ready())
+        with EtcdServers(tmp_path_factory.mktemp("etcd")) as cls.servers:
             yield
-        finally:
-            servers.kill_all()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Store]:
@@ -101,14 +95,8 @@ class TestZooKeeper(StoreContract):
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
     def _servers(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-        servers = ZooKeeperServers(tmp_path_factory.mktemp("zookeeper"))
-        cls.servers = servers
-        servers.start_all()
-        try:
-            asyncio.run(servers.ready())
+        with ZooKeeperServers(tmp_path_factory.mktemp("zookeeper")) as cls.servers:
             yield
-        finally:
-            servers.kill_all()
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Store]:

@@ -21,13 +21,8 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[EtcdServers]:
-    started = EtcdServers(tmp_path)
-    started.start_all()
-    try:
-        asyncio.run(started.ready())
+    with EtcdServers(tmp_path) as started:
         yield started
-    finally:
-        started.kill_all()
 
 
 def test_a_watch_goes_on_at_another_server_and_leaves_nothing_out(servers: EtcdServers) -> None:

@@ -34,13 +34,8 @@ def secure(
 ) -> Iterator[tuple[EtcdServers, TlsConfig]]:
     directory = tmp_path_factory.mktemp("etcd")
     tls = certificate(authority, directory, "quorate")
-    servers = EtcdServers(directory, tls)
-    servers.start_all()
-    try:
-        asyncio.run(servers.ready())
+    with EtcdServers(directory, tls) as servers:
         yield servers, tls
-    finally:
-        servers.kill_all()
 
 
 def test_certificates_are_shown_and_checked_on_both_sides(
@@ -70,10 +65,7 @@ def test_certificates_are_shown_and_checked_on_both_sides(
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServers]:
     """Servers that ask for a user; ann may use what begins with "ann/"."""
-    servers = EtcdServers(tmp_path_factory.mktemp("etcd"))
-    servers.start_all()
-    try:
-        asyncio.run(servers.ready())
+    with EtcdServers(tmp_path_factory.mktemp("etcd")) as servers:
         for command in (
             ("user", "add", "root:secret"),
             ("user", "grant-role", "root", "root"),
@@ -85,8 +77,6 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServers]:
         ):
             etcdctl(servers, *command)
         yield servers
-    finally:
-        servers.kill_all()
 
 
 def etcdctl(servers: EtcdServers, *command: str) -> None:

@@ -28,13 +28,8 @@ PATIENCE = 60
     ]
 )
 def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Servers]:
-    started: Servers = request.param(tmp_path)
-    started.start_all()
-    try:
-        asyncio.run(started.ready())
+    with request.param(tmp_path) as started:
         yield started
-    finally:
-        started.kill_all()
 
 
 async def put_for_certain(client: quorate.AsyncClient, key: str, value: str) -> None:

@@ -27,13 +27,8 @@ PATIENCE = 60
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKeeperServers]:
-    started = ZooKeeperServers(tmp_path_factory.mktemp("zookeeper"), 1)
-    started.start_all()
-    try:
-        asyncio.run(started.ready())
+    with ZooKeeperServers(tmp_path_factory.mktemp("zookeeper"), 1) as started:
         yield started
-    finally:
-        started.kill_all()
 
 
 async def foreign(store: ZooKeeperStore, operation: Operation, body: bytes) -> int:
@@ -192,11 +187,8 @@ def test_a_server_that_is_none_is_no_server(server: ZooKeeperServers) -> None:
 def test_certificates_are_shown_and_checked_on_both_sides(tmp_path: Path) -> None:
     authority = trustme.CA()
     tls = certificate(authority, tmp_path, "quorate")
-    started = ZooKeeperServers(tmp_path, 1, tls)
-    started.start_all()
 
-    async def body() -> None:
-        await started.ready()
+    async def body(started: ZooKeeperServers) -> None:
         async with (
             quorate.AsyncClient(started.url, tls=tls) as client,
             client.lock("orders", ttl=5) as held,
@@ -209,7 +201,5 @@ def test_certificates_are_shown_and_checked_on_both_sides(tmp_path: Path) -> Non
                 await store.get(b"a")
             await store.close()
 
-    try:
-        asyncio.run(body())
-    finally:
-        started.kill_all()
+    with ZooKeeperServers(tmp_path, 1, tls) as started:
+        asyncio.run(body(started))

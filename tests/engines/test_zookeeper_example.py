@@ -25,13 +25,8 @@ PROGRAM = Path(__file__).parents[2] / "examples" / "zookeeper_lock.py"
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[ZooKeeperServers]:
-    started = ZooKeeperServers(tmp_path, 1)
-    started.start_all()
-    try:
-        asyncio.run(started.ready())
+    with ZooKeeperServers(tmp_path, 1) as started:
         yield started
-    finally:
-        started.kill_all()
 
 
 def run(url: str) -> subprocess.Popen[str]:

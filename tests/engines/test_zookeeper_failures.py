@@ -26,13 +26,8 @@ PATIENCE = 60
 
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[ZooKeeperServers]:
-    started = ZooKeeperServers(tmp_path)
-    started.start_all()
-    try:
-        asyncio.run(started.ready())
+    with ZooKeeperServers(tmp_path) as started:
         yield started
-    finally:
-        started.kill_all()
 
 
 def test_a_session_that_was_ended_at_the_server_cancels_the_body(

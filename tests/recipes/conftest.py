@@ -38,13 +38,9 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
             for node in cluster.nodes:
                 node.kill()
     else:
-        servers = (ZooKeeperServers if request.param == "zookeeper" else EtcdServers)(directory)
-        servers.start_all()
-        try:
-            asyncio.run(servers.ready())
+        kind = ZooKeeperServers if request.param == "zookeeper" else EtcdServers
+        with kind(directory) as servers:
             yield servers.url
-        finally:
-            servers.kill_all()
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from urllib.parse import unquote
 
 from quorate.engines.cluster import ClusterStore
 from quorate.engines.memory import MemoryStore
-from quorate.engines.zookeeper import ZooKeeperStore
 from quorate.errors import ConfigurationError, InvalidRequest
 from quorate.runtime.ports import Ports
 from quorate.runtime.transport.tls import TlsConfig
@@ -50,7 +49,9 @@ def open_store(url: str, *, tls: TlsConfig | None, timeout: float, ports: Ports)
     if separator and scheme == "zookeeper" and rest.startswith("//"):
         user, hosts = _login(rest[2:])
         hosts, _, root = hosts.partition("/")
-        return ZooKeeperStore(
+        # Loaded by those who use it, as the other large engines are.
+        zookeeper = import_module("quorate.engines.zookeeper")
+        in_nodes: Store = zookeeper.ZooKeeperStore(
             parse_addresses(hosts, ZOOKEEPER_PORT),
             f"/{root}",
             tls=tls,
@@ -58,6 +59,7 @@ def open_store(url: str, *, tls: TlsConfig | None, timeout: float, ports: Ports)
             timeout=timeout,
             ports=ports,
         )
+        return in_nodes
     raise InvalidRequest(
         f"no engine is behind {url!r}: use memory:, file:PATH, quorate://host:port,host:port, "
         "etcd://host:port or zookeeper://host:port/root"

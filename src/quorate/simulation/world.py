@@ -228,7 +228,8 @@ class World:
     def _can_arrive(self, name: str) -> bool:
         """Whether a client lives, and knows a member of today.
 
-        If all that it knew were replaced while it stood still, nothing leads it to the others.
+        If all that it knew were replaced before it noticed that its connection was dead, nothing
+        leads it to the others.
         """
         store = self._stores.get(name)
         known = store.addresses if isinstance(store, ClusterStore) else ()

@@ -82,11 +82,6 @@ class Reader:
         """Read fixed fields at once."""
         return self._unpack(form)
 
-    @property
-    def is_at_end(self) -> bool:
-        """Whether everything was read."""
-        return self._at >= len(self._data)
-
     def _unpack(self, form: struct.Struct) -> tuple[int, ...]:
         try:
             values: tuple[int, ...] = form.unpack_from(self._data, self._at)

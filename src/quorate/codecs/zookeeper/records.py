@@ -17,7 +17,6 @@ NOTIFICATION: Final = -1
 PING: Final = -2
 AUTHENTICATION: Final = -4
 ANY_VERSION: Final = -1
-PASSWORD_BYTES: Final = 16
 
 
 class Operation(enum.IntEnum):
@@ -72,17 +71,7 @@ class Code(enum.IntEnum):
     INVALID_ACL = -114
     AUTHENTICATION_FAILED = -115
     SESSION_MOVED = -118
-    NOT_READ_ONLY = -119
     QUOTA_EXCEEDED = -125
-
-
-class EventType(enum.IntEnum):
-    """What a watch has seen."""
-
-    CREATED = 1
-    DELETED = 2
-    DATA_CHANGED = 3
-    CHILDREN_CHANGED = 4
 
 
 class Stat(NamedTuple):

@@ -8,10 +8,10 @@ from random import Random
 from typing import Final
 
 from quorate.client.asynchronous import AsyncClient
-from quorate.recipes import ChangeKind, Group, Member
-from quorate.simulation.checkers.groups import GROUP, MEMBERS
-from quorate.simulation.evidence import MemberLog, SightingsLog
-from quorate.simulation.habits.presence import expect
+from quorate.recipes import Group, Member
+from quorate.simulation.checkers.groups import GROUP
+from quorate.simulation.evidence import MemberLog
+from quorate.simulation.habits.presence import expect, follow_for_ever, look_for_ever
 from quorate.simulation.workload import TROUBLE, Habits
 
 TTL_SECONDS: Final = 2.0
@@ -76,35 +76,13 @@ async def looker(habits: Habits, client: AsyncClient, name: str, chance: Random)
         with suppress(*TROUBLE):
             async with group.view() as view:
                 expect(habits, GROUP, name, lambda: [_said(each) for each in view.members])
-                await _look_for_ever(habits, group, name, chance)
-
-
-async def _look_for_ever(habits: Habits, group: Group, name: str, chance: Random) -> None:
-    while True:
-        await asyncio.sleep(chance.expovariate(2.0))
-        if not habits.go_on():
-            await asyncio.Event().wait()
-        with suppress(*TROUBLE), habits.calling(name, GROUP, MEMBERS) as call:
-            call.told = tuple([each.id for each in await group.members()])
+                await look_for_ever(habits, GROUP, name, chance, group.members)
 
 
 async def follower(habits: Habits, client: AsyncClient, name: str, _chance: Random) -> None:
     """Follow the changes for ever; begin anew when that breaks off."""
     group = client.group(GROUP, ttl=TTL_SECONDS)
-    known: dict[str, Member] = {}
-    expect(habits, GROUP, name, lambda: [_said(each) for each in known.values()])
-    while True:
-        log = SightingsLog(name, GROUP)
-        habits.evidence.sightings.append(log)
-        known.clear()
-        with suppress(*TROUBLE):
-            async for kind, who in group.changes():
-                log.changes.append((kind.value, who.id))
-                if kind is ChangeKind.LEFT:
-                    known.pop(who.id, None)
-                else:
-                    known[who.id] = who
-        await asyncio.sleep(0.1)
+    await follow_for_ever(habits, GROUP, name, group.changes, _said)
 
 
 def _said(member: Member) -> str:

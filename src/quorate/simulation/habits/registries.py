@@ -8,11 +8,11 @@ from random import Random
 from typing import Final
 
 from quorate.client.asynchronous import AsyncClient
-from quorate.recipes import ChangeKind, Instance, Registration, Registry
-from quorate.simulation.checkers.groups import MEMBERS, REGISTRY
-from quorate.simulation.evidence import RegistrationLog, SightingsLog
+from quorate.recipes import Instance, Registration
+from quorate.simulation.checkers.groups import REGISTRY
+from quorate.simulation.evidence import RegistrationLog
 from quorate.simulation.habits.insisting import insist
-from quorate.simulation.habits.presence import expect
+from quorate.simulation.habits.presence import expect, follow_for_ever, look_for_ever
 from quorate.simulation.workload import TROUBLE, Habits
 
 TTL_SECONDS: Final = 2.0
@@ -94,35 +94,13 @@ async def picker(habits: Habits, client: AsyncClient, name: str, chance: Random)
         with suppress(*TROUBLE):
             async with registry.view() as view:
                 expect(habits, REGISTRY, name, lambda: [_named(each) for each in view.instances])
-                await _look_for_ever(habits, registry, name, chance)
-
-
-async def _look_for_ever(habits: Habits, registry: Registry, name: str, chance: Random) -> None:
-    while True:
-        await asyncio.sleep(chance.expovariate(2.0))
-        if not habits.go_on():
-            await asyncio.Event().wait()
-        with suppress(*TROUBLE), habits.calling(name, REGISTRY, MEMBERS) as call:
-            call.told = tuple([each.id for each in await registry.instances()])
+                await look_for_ever(habits, REGISTRY, name, chance, registry.instances)
 
 
 async def directory(habits: Habits, client: AsyncClient, name: str, _chance: Random) -> None:
     """Follow the changes for ever; begin anew when that breaks off."""
     registry = client.registry(REGISTRY, ttl=TTL_SECONDS)
-    known: dict[str, Instance] = {}
-    expect(habits, REGISTRY, name, lambda: [_named(each) for each in known.values()])
-    while True:
-        log = SightingsLog(name, REGISTRY)
-        habits.evidence.sightings.append(log)
-        known.clear()
-        with suppress(*TROUBLE):
-            async for kind, instance in registry.changes():
-                log.changes.append((kind.value, instance.id))
-                if kind is ChangeKind.LEFT:
-                    known.pop(instance.id, None)
-                else:
-                    known[instance.id] = instance
-        await asyncio.sleep(0.1)
+    await follow_for_ever(habits, REGISTRY, name, registry.changes, _named)
 
 
 def _named(instance: Instance) -> str:

@@ -93,6 +93,7 @@ class KeyContract(Contract):
                 return
             await store.put(prefix + b"own", b"above")
             assert keys_of(await under(store, prefix)) == [prefix + b"own", below]
+            assert keys_of(await under(store, prefix + b"own/")) == [below]
 
         self.check(body)
 
