@@ -17,15 +17,24 @@ from quorate.protocol.raft import (
     bootstrap,
 )
 from quorate.protocol.raft.configuration import encode_configuration
-from quorate.protocol.raft.events import Persisted, Receive, SnapshotTaken, TimerFired
+from quorate.protocol.raft.events import (
+    Persisted,
+    Propose,
+    Read,
+    Receive,
+    SnapshotTaken,
+    TimerFired,
+)
 from quorate.protocol.raft.messages import (
     AppendRejected,
     AppendReply,
     CampaignKind,
+    Heartbeat,
     SnapshotChunk,
     SnapshotReply,
     VoteReply,
 )
+from quorate.protocol.raft.output import Output
 from quorate.protocol.raft.sending import send_empty_append
 
 MEMBERS = bootstrap([member(1), member(2), member(3)])
@@ -49,6 +58,10 @@ def node(entries: list[Entry]) -> Raft:
 
 def snapshot(index: int, term: int) -> SnapshotIdentity:
     return SnapshotIdentity(index, term, 9, 0, encode_configuration(MEMBERS))
+
+
+def heartbeats(output: Output) -> list[int]:
+    return [node for node, message in output.send if isinstance(message, Heartbeat)]
 
 
 def leader_with_a_compacted_log() -> Raft:
@@ -100,3 +113,26 @@ def test_a_follower_that_holds_the_whole_file_is_sent_no_more_of_it() -> None:
     assert raft.step(Receive(now, 3, AppendRejected(2, 3, 0, 0, 0))).send
     assert raft.step(Receive(now, 3, SnapshotReply(2, 4, 6))).loads
     assert not raft.step(Receive(now, 3, SnapshotReply(2, 4, 9))).loads
+
+
+def test_who_was_just_sent_a_request_gets_no_heartbeat() -> None:
+    raft = leader_with_a_compacted_log()
+    start, interval = raft.core.now, CONFIG.heartbeat_ns
+    half = start + interval // 2
+    raft.step(Propose(half, 1, b"x"))  # goes to 2 only: 3 has not yet answered its first probe
+
+    first = raft.step(TimerFired(start + interval))
+    assert heartbeats(first) == [3]
+    assert first.deadline == half + interval
+    assert heartbeats(raft.step(TimerFired(half + interval))) == [2]
+
+
+def test_a_read_keeps_everybody_s_heartbeat_for_later() -> None:
+    raft = leader_with_a_compacted_log()
+    asked = raft.core.now + CONFIG.heartbeat_ns // 2
+    assert heartbeats(raft.step(Read(asked, 1))) == [2, 3]
+
+    early = raft.step(TimerFired(asked + CONFIG.heartbeat_ns - 1))
+    assert not heartbeats(early)
+    assert early.deadline == asked + CONFIG.heartbeat_ns
+    assert heartbeats(raft.step(TimerFired(early.deadline))) == [2, 3]

@@ -13,7 +13,7 @@ from quorate.protocol.raft.core import NEVER, Core
 from quorate.protocol.raft.events import Disconnected, Transfer
 from quorate.protocol.raft.messages import CampaignKind, EntryKind, VoteReply, VoteRequest
 from quorate.protocol.raft.output import Role
-from quorate.protocol.raft.reads import broadcast_round
+from quorate.protocol.raft.reads import beat
 from quorate.protocol.raft.replication import maybe_hand_over
 from quorate.protocol.raft.sending import broadcast_append, tell_commit
 
@@ -31,8 +31,7 @@ def handle_timer(core: Core) -> None:
     if core.tell_deadline and core.now >= core.tell_deadline:
         tell_commit(core)
     if core.now >= core.heartbeat_deadline:
-        core.heartbeat_deadline = core.now + core.config.heartbeat_ns
-        broadcast_round(core)
+        beat(core)
 
 
 def start_pre_vote(core: Core) -> None:

@@ -17,6 +17,8 @@ class Log:
     def __init__(self, base_index: int, base_term: int, entries: Sequence[Entry] = ()) -> None:
         self.base_index = base_index
         self.base_term = base_term
+        self.last_index = base_index
+        """The index of the last entry, or the base when there is none."""
         self._entries: list[Entry] = []
         self.size_bytes = 0
         self.append(entries)
@@ -25,11 +27,6 @@ class Log:
     def first_index(self) -> int:
         """The index of the first entry held."""
         return self.base_index + 1
-
-    @property
-    def last_index(self) -> int:
-        """The index of the last entry, or the base when there is none."""
-        return self.base_index + len(self._entries)
 
     @property
     def last_term(self) -> int:
@@ -51,6 +48,7 @@ class Log:
         assert entries[0].index == self.last_index + 1, "the log must have no hole"
         assert entries[0].term >= self.last_term, "terms never fall"
         self._entries.extend(entries)
+        self.last_index += len(entries)
         self.size_bytes += sum(len(entry.data) for entry in entries)
 
     def truncate_from(self, index: int) -> None:
@@ -59,6 +57,7 @@ class Log:
         position = index - self.base_index - 1
         self.size_bytes -= sum(len(entry.data) for entry in self._entries[position:])
         del self._entries[position:]
+        self.last_index = index - 1
 
     def compact(self, index: int) -> None:
         """Forget the entries up to and including `index`."""

@@ -34,6 +34,7 @@ class Progress:
         "offset",
         "paused",
         "round",
+        "sent_at",
         "snapshot",
         "state",
         "told",
@@ -47,6 +48,8 @@ class Progress:
         self.in_flight: deque[tuple[int, int]] = deque()
         self.in_flight_bytes = 0
         self.heard_at = at
+        self.sent_at = at
+        """When a message was last sent that the follower answers."""
         self.round = 0
         self.snapshot: SnapshotIdentity | None = None
         self.offset = 0

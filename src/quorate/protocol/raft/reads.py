@@ -12,6 +12,7 @@ from quorate.protocol.raft.core import Core, PendingRead
 from quorate.protocol.raft.events import Read
 from quorate.protocol.raft.messages import Heartbeat, ReadIndexReply, ReadIndexRequest
 from quorate.protocol.raft.output import ReadReady, Role
+from quorate.protocol.raft.progress import Progress
 
 
 def handle_read(core: Core, event: Read) -> None:
@@ -69,9 +70,25 @@ def release_early(core: Core) -> None:
 
 
 def broadcast_round(core: Core) -> None:
-    """Send a heartbeat to everybody; it never promises a commit the receiver may lack."""
+    """Send a heartbeat to everybody."""
     for node, progress in core.progress.items():
-        core.send(node, Heartbeat(core.term, min(progress.match, core.commit), core.round))
+        _send_heartbeat(core, node, progress)
+
+
+def beat(core: Core) -> None:
+    """Send a heartbeat to whom nothing has been sent for so long: any request shows life."""
+    interval = core.config.heartbeat_ns
+    for node, progress in core.progress.items():
+        if core.now - progress.sent_at >= interval:
+            _send_heartbeat(core, node, progress)
+    sent = (progress.sent_at for progress in core.progress.values())
+    core.heartbeat_deadline = min(sent, default=core.now) + interval
+
+
+def _send_heartbeat(core: Core, node: int, progress: Progress) -> None:
+    """Ask for an answer; never promise a commit the receiver may lack."""
+    progress.sent_at = core.now
+    core.send(node, Heartbeat(core.term, min(progress.match, core.commit), core.round))
 
 
 def _enqueue(core: Core, context: int, origin: int) -> None:

@@ -38,6 +38,7 @@ def send_empty_append(core: Core, node: int) -> None:
     if previous_term is None:
         _begin_snapshot(core, node, progress)
         return
+    progress.sent_at = core.now
     core.send(
         node,
         AppendRequest(
@@ -86,6 +87,7 @@ def _send_entries(core: Core, node: int, progress: Progress) -> bool:
         AppendRequest(core.term, previous_index, previous_term, core.commit, core.round, entries),
     )
     progress.told = core.commit
+    progress.sent_at = core.now
     if entries and progress.state is ProgressState.REPLICATE:
         size = sum(len(entry.data) + ENTRY_OVERHEAD_BYTES for entry in entries)
         progress.sent(entries[-1].index, size)
