@@ -19,6 +19,12 @@ from quorate.runtime.transport.tls import TlsConfig
 from .servers import START_SECONDS, Servers
 
 JARS = "/usr/share/java/zookeeper.jar"
+LOGGING = "/usr/share/java/slf4j-simple.jar"
+LOG_FORM = (
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+)
 TICK_MILLISECONDS = 500
 HOW_TO_GET = "ZooKeeper is not installed: run `make peers`"
 
@@ -59,7 +65,13 @@ class ZooKeeperServers(Servers):
         return [
             "java",
             *("-Xmx200m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"),
-            *("-cp", f"{home}:{JARS}:/usr/share/java/netty-codec.jar", main, str(home / "zoo.cfg")),
+            *LOG_FORM,
+            *(
+                "-cp",
+                f"{JARS}:{LOGGING}:/usr/share/java/netty-codec.jar",
+                main,
+                str(home / "zoo.cfg"),
+            ),
         ]
 
     def _listening(self, port: int) -> list[str]:
@@ -91,8 +103,3 @@ class ZooKeeperServers(Servers):
             *self._listening(ports[server]),
         ]
         (home / "zoo.cfg").write_text("\n".join([*settings, *servers]) + "\n")
-        (home / "log4j.properties").write_text(
-            "log4j.rootLogger=WARN, out\n"
-            "log4j.appender.out=org.apache.log4j.ConsoleAppender\n"
-            "log4j.appender.out.layout=org.apache.log4j.SimpleLayout\n"
-        )

@@ -29,6 +29,10 @@ class Request(NamedTuple):
     body: bytes
 
 
+NOTHING: Final = Request(Operation.MULTI, records.multi(()))
+"""A write that changes nothing, and needs a majority all the same."""
+
+
 class Reply(NamedTuple):
     """What was answered: the last transaction applied, the code, and the rest."""
 

@@ -12,9 +12,10 @@ from typing import Final
 
 from quorate.codecs.zookeeper import records
 from quorate.codecs.zookeeper.records import Code, Operation
-from quorate.engines.zookeeper.connection import Reply, Request
+from quorate.engines.zookeeper.connection import NOTHING, Reply, Request
 from quorate.engines.zookeeper.errors import refusal
-from quorate.engines.zookeeper.session import CLOSE, Servers, Session
+from quorate.engines.zookeeper.servers import Servers
+from quorate.engines.zookeeper.session import CLOSE, Session
 from quorate.engines.zookeeper.tree import lease_id
 from quorate.errors import LeaseNotFound
 from quorate.runtime.ports import Clock
@@ -23,8 +24,6 @@ from quorate.store.types import Grant
 SECOND: Final = 1_000_000_000
 TICKS_PER_SHORTEST_SESSION: Final = 2
 """Unless it is configured otherwise, servers grant no shorter one."""
-NOTHING: Final = Request(Operation.MULTI, records.multi(()))
-"""A write that changes nothing, and needs a majority all the same."""
 _SHARE: Final = 0.75
 """Of what a session outlives half a tick by, the part that is promised; the rest is for the time
 between two renewals, which is a third of a ttl."""

@@ -7,12 +7,13 @@ repeated move on to the next server until their deadline; a write is sent once.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from quorate.codecs.zookeeper.records import Code, Notification, Operation
-from quorate.engines.zookeeper.connection import Connection, Reply, Request
+from quorate.engines.zookeeper.connection import NOTHING, Connection, Reply, Request
+from quorate.engines.zookeeper.role import waits_for_syncs
+from quorate.engines.zookeeper.servers import Servers
 from quorate.errors import (
     ConnectionLost,
     LeaseNotFound,
@@ -20,7 +21,6 @@ from quorate.errors import (
     Unauthenticated,
     Unavailable,
 )
-from quorate.runtime.ports import Ports
 
 ATTEMPT_SECONDS: Final = 2.0
 """How long one server may take for what another could answer."""
@@ -30,16 +30,6 @@ RETRY_SECONDS: Final = 0.05
 CLOSE: Final = Request(Operation.CLOSE_SESSION, b"")
 _NOT_DONE: Final = (Code.SESSION_EXPIRED, Code.SESSION_MOVED)
 """The session is not at this server (any more): it has done nothing."""
-
-
-class Servers(NamedTuple):
-    """Where the servers are, and how one gets there."""
-
-    addresses: tuple[str, ...]
-    ports: Ports
-    tls: ssl.SSLContext | None
-    login: bytes | None
-    """"user:password" for the scheme "digest"."""
 
 
 class Session:
@@ -54,6 +44,7 @@ class Session:
         self._next_server = servers.ports.randomness.bits(16)
         self._password = b""
         self._zxid = 0
+        self._syncs = False
         self.id = 0
         self.timeout = timeout
         self.ended = False
@@ -79,7 +70,7 @@ class Session:
             try:
                 patience = ATTEMPT_SECONDS + len(requests) / ANSWERS_PER_SECOND
                 async with asyncio.timeout_at(min(deadline, loop.time() + patience)):
-                    answers = [connection.send(request) for request in requests]
+                    answers = [connection.send(self._fit(request)) for request in requests]
                     replies = [await answer for answer in answers]
             except TimeoutError:
                 connection.abort()
@@ -119,19 +110,36 @@ class Session:
         """Return a connection that stands; raises Unavailable, LeaseNotFound."""
         async with self._connecting:
             loop = asyncio.get_running_loop()
+            addresses = self._servers.addresses
+            passed = 0
             while self._connection is None or self._connection.ended:
                 if self.ended:
                     raise LeaseNotFound(f"the session {self.id:x} ended, and its keys with it")
-                address = self._servers.addresses[self._next_server % len(self._servers.addresses)]
+                address = addresses[self._next_server % len(addresses)]
                 try:
                     async with asyncio.timeout_at(min(deadline, loop.time() + ATTEMPT_SECONDS)):
+                        if passed + 1 < len(addresses) and not await self._waits_at(address):
+                            self._next_server += 1
+                            passed += 1
+                            continue
+                        self._syncs = False
                         self._connection = await self._open(address)
+                        # A server that comes to lead ends its connections: as long as this one
+                        # stands, the answer holds.
+                        self._syncs = await self._waits_at(address)
                 except (OSError, TimeoutError, ConnectionLost) as error:
                     self._next_server += 1
                     if loop.time() + RETRY_SECONDS >= deadline:
                         raise Unavailable(self._explain()) from error
                     await asyncio.sleep(RETRY_SECONDS)
             return self._connection
+
+    async def _waits_at(self, address: str) -> bool:
+        return await waits_for_syncs(self._servers, address)
+
+    def _fit(self, request: Request) -> Request:
+        """Return what a request must be at this server: where `sync` does not wait, a write."""
+        return NOTHING if request.operation is Operation.SYNC and not self._syncs else request
 
     async def close(self, seconds: float) -> None:
         """End the session and its ephemeral nodes, if a server is there to be told."""

@@ -20,7 +20,8 @@ from quorate.engines.zookeeper.errors import refusal
 from quorate.engines.zookeeper.leases import LeaseSessions
 from quorate.engines.zookeeper.paths import Paths, parent_of
 from quorate.engines.zookeeper.querying import page_of, reading_for
-from quorate.engines.zookeeper.session import LastingSession, Servers, Session
+from quorate.engines.zookeeper.servers import Servers
+from quorate.engines.zookeeper.session import LastingSession, Session
 from quorate.engines.zookeeper.shape import (
     CAPABILITIES,
     VALUE_BYTES,
