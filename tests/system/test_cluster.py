@@ -19,6 +19,8 @@ from tests.system.workloads import (
 
 import quorate
 from quorate.cli.processes import LocalCluster
+from quorate.engines.cluster import ClusterStore
+from quorate.errors import LeaseExists
 
 pytestmark = pytest.mark.system
 
@@ -51,6 +53,24 @@ def test_the_blocking_client_does_the_same(cluster: LocalCluster) -> None:
             held.check()
         with client.kv.watch("greeting", from_revision=revision) as events:
             assert next(events).kv.value == b"hello"
+
+
+def test_a_lease_can_have_an_id_of_the_caller_s_and_all_are_listed(cluster: LocalCluster) -> None:
+    async def body() -> None:
+        store = ClusterStore([node.address for node in cluster.nodes])
+        try:
+            granted = await store.grant_lease(77, 10.0)
+            other = await store.grant(10.0)
+            assert (granted.id, granted.ttl) == (77, 10.0)
+            assert await store.leases() == tuple(sorted((77, other.id)))
+            with pytest.raises(LeaseExists):
+                await store.grant_lease(77, 20.0)
+            await store.revoke(other.id)
+            assert await store.leases() == (77,)
+        finally:
+            await store.close()
+
+    asyncio.run(body())
 
 
 def test_writes_retried_through_leader_kills_happen_once(cluster: LocalCluster) -> None:

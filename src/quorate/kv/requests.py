@@ -101,6 +101,12 @@ class SaveSnapshot(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=1
     id: int
 
 
+class AskLeases(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=12):
+    """Ask for the ids of all leases."""
+
+    id: int
+
+
 Request: TypeAlias = (
     Write
     | ReadAll
@@ -113,6 +119,7 @@ Request: TypeAlias = (
     | TransferLeadership
     | AskStatus
     | SaveSnapshot
+    | AskLeases
 )
 
 
@@ -197,6 +204,8 @@ class Status(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=9):
     store_bytes: int
     version: str
     healthy: bool
+    etcd: str = ""
+    """Where this node speaks etcd's API, empty when it does not."""
 
 
 class SnapshotPart(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=10):
@@ -213,6 +222,13 @@ class SnapshotStart(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=
     index: int
     term: int
     configuration: bytes
+
+
+class LeaseList(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=12):
+    """The ids of all leases, in order."""
+
+    id: int
+    leases: tuple[int, ...]
 
 
 class Failed(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=50):
@@ -235,6 +251,7 @@ Response: TypeAlias = (
     | Status
     | SnapshotStart
     | SnapshotPart
+    | LeaseList
     | Failed
 )
 

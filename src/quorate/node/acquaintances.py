@@ -3,7 +3,8 @@
 A node that joins, or that was away for long, does not have today's members in its log yet;
 one of them may lead, and has to be answered. So a peer of the same cluster that introduces
 itself is linked to, until the log says who it is. Who was a member and is none any more stays
-away.
+away. Law: whose addition was taken back has not left: it may be a member by another leader's
+log, and lead.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Acquaintances:
         self._members: dict[int, str] = {}
         self._introduced = {member.id: member.address for member in contacts}
         self._departed: dict[int, None] = {}
+        self._index = 0
 
     @property
     def addresses(self) -> dict[int, str]:
@@ -36,11 +38,17 @@ class Acquaintances:
         """Whether a peer of this id may connect: all but those who left."""
         return node not in self._departed
 
-    def update(self, members: Iterable[Member]) -> None:
-        """Take over what the log says now."""
+    def update(self, members: Iterable[Member], index: int) -> None:
+        """Take over what the log says now, by its entry `index`."""
         current = {member.id: member.address for member in members}
-        for node in self._members:
-            if node not in current:
+        taken_back = index < self._index
+        self._index = index
+        for node, address in self._members.items():
+            if node in current:
+                continue
+            if taken_back:
+                self._introduced[node] = address
+            else:
                 self._departed[node] = None
                 self._introduced.pop(node, None)
         for node in current:

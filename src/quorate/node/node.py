@@ -101,6 +101,8 @@ class Node:
         self._wal: Wal
         self._snapshotting: Snapshotting
         self.http = HttpServer(lambda: self.status(0), self._counters)
+        self.etcd = ""
+        """Where a gateway serves etcd's clients for this node, empty where none does."""
         self._acquaintances: Acquaintances
         self._unlock: Callable[[], None] = _nothing
         self.on_assembled: Callable[[Group, KeyValueMachine], None] = lambda *_: None
@@ -184,7 +186,13 @@ class Node:
             store_bytes=self._machine.size_bytes,
             version=VERSION,
             healthy=not self.failed.done() and not self._journal.disk_full,
+            etcd=self.etcd,
         )
+
+    @property
+    def is_learner(self) -> bool:
+        """Whether the node belongs to its cluster without a vote."""
+        return self._identity.node_id in self._group.raft.configuration.learners
 
     async def _identify(self) -> Identity:
         identity = load_identity(self._files, self.config.data_dir)
@@ -253,7 +261,7 @@ class Node:
         group.on_configuration = self._configuration_changed
         group.on_fatal = self._fail
         self._acquaintances = Acquaintances(self._identity.node_id, self._identity.contacts)
-        self._acquaintances.update(raft.configuration.members)
+        self._acquaintances.update(raft.configuration.members, raft.core.configuration_index)
         self.on_assembled(group, self._machine)
         self._links = self._connect_peers(post)
         self._post = post
@@ -405,7 +413,8 @@ class Node:
         return self._group.raft.configuration.members or self._identity.contacts
 
     def _configuration_changed(self) -> None:
-        self._acquaintances.update(self._group.raft.configuration.members)
+        core = self._group.raft.core
+        self._acquaintances.update(core.configuration.members, core.configuration_index)
         self._links.update(self._acquaintances.addresses)
         self._service.members_changed()
 

@@ -20,6 +20,7 @@ from quorate.kv.entries import remembered
 from quorate.kv.machine import KeyValueMachine
 from quorate.kv.reads import result_bytes
 from quorate.kv.requests import (
+    AskLeases,
     AskMembers,
     AskStatus,
     ChangeMembers,
@@ -29,6 +30,7 @@ from quorate.kv.requests import (
     KeepAlive,
     KeptAlive,
     LeaseAnswer,
+    LeaseList,
     Members,
     MemberStatus,
     OpenWatch,
@@ -76,6 +78,7 @@ Answer: TypeAlias = (
     ReadDone
     | KeptAlive
     | LeaseAnswer
+    | LeaseList
     | WatchOpened
     | Members
     | Done
@@ -119,6 +122,7 @@ class Service:
             TransferLeadership: self._transfer,
             AskStatus: self._answer_status,
             SaveSnapshot: self._save_snapshot,
+            AskLeases: self._leases,
         }
 
     def opened(self, connection: Connection) -> None:
@@ -304,6 +308,17 @@ class Service:
                 self._send(connection, LeaseAnswer(request.id, found))
 
         self._group.read(ready)
+
+    def _leases(self, connection: Connection, request: AskLeases) -> None:
+        def ready(outcome: ReadAnswer) -> None:
+            if outcome is ReadAnswer.LOST:
+                self._fail(connection, request.id, RefusalCode.NOT_LEADER, "leadership changed")
+            else:
+                leases = tuple(sorted(lease.id for lease in self._machine.lease_table))
+                self._send(connection, LeaseList(request.id, leases))
+
+        if self._leads(connection, request.id):
+            self._group.read(ready)
 
     def _open_watch(self, connection: Connection, request: OpenWatch) -> None:
         def ready(outcome: ReadAnswer) -> None:

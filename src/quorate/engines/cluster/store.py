@@ -23,6 +23,7 @@ from quorate.errors import (
 from quorate.kv.commands import Compact, Enqueue, GrantLease, Refusal, RevokeLease
 from quorate.kv.refusals import error_of
 from quorate.kv.requests import (
+    AskLeases,
     AskMembers,
     AskStatus,
     ChangeMembers,
@@ -31,6 +32,7 @@ from quorate.kv.requests import (
     KeepAlive,
     KeptAlive,
     LeaseAnswer,
+    LeaseList,
     Members,
     ReadAll,
     ReadDone,
@@ -211,8 +213,11 @@ class ClusterStore:
 
     async def grant(self, ttl: float) -> Grant:
         """Grant a lease of `ttl` seconds, within the limits."""
+        return await self.grant_lease(self._randomness.bits(62) + 1, ttl)
+
+    async def grant_lease(self, lease: int, ttl: float) -> Grant:
+        """Grant a lease with an id of the caller's; raises LeaseExists when one has it."""
         given = min(max(ttl, self._limits.lease_ttl_min), self._limits.lease_ttl_max)
-        lease = self._randomness.bits(62) + 1
         await self._writer.write(GrantLease(lease, int(given * 1000)), 32)
         return Grant(lease, int(given * 1000) / 1000)
 
@@ -230,6 +235,10 @@ class ClusterStore:
     async def time_to_live(self, lease: int) -> LeaseStatus:
         """Return what remains of a lease, and its keys."""
         return (await self._ask(lambda request: TimeToLive(request, lease), LeaseAnswer)).status
+
+    async def leases(self) -> tuple[int, ...]:
+        """Return the ids of all leases, in order."""
+        return (await self._ask(AskLeases, LeaseList)).leases
 
     def watch(self, request: WatchRequest) -> ResumableWatch:
         """Watch a key or a range."""
