@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import quorate
-from quorate.cli.processes import LocalCluster, LocalNode, free_ports
+from quorate.cli.processes import LocalCluster, LocalNode, Ports, free_ports
 from quorate.kv.requests import SaveSnapshot, SnapshotPart, decode_response, encode
 from quorate.runtime.network import RealNetwork
 from quorate.runtime.transport.connection import Connection, ConnectionLimits
@@ -275,7 +275,7 @@ def test_one_node_of_three_becomes_a_cluster_that_grows_again(
     left.start()
     url = f"quorate://{left.address}"
     port, http = free_ports(2)
-    second = LocalNode("second", tmp_path / "second", port, http, "")
+    second = LocalNode("second", tmp_path / "second", Ports(port, http), "")
 
     async def after() -> None:
         async with quorate.AsyncClient(url, timeout=30) as client:

@@ -10,7 +10,7 @@ import pytest
 from tests.system.workloads import load, new_seats, replace_members
 
 import quorate
-from quorate.cli.processes import LocalCluster, LocalNode, free_ports
+from quorate.cli.processes import LocalCluster, LocalNode, Ports, free_ports
 from quorate.engines.cluster import ClusterStore
 from quorate.protocol.raft.configuration import AddLearner, Member, Promote, Remove
 
@@ -29,7 +29,7 @@ async def until_part(store: ClusterStore, name: str, part: str) -> None:
 @pytest.fixture
 def newcomer(tmp_path: Path) -> Iterator[LocalNode]:
     port, http = free_ports(2)
-    node = LocalNode("node4", tmp_path / "node4", port, http, "")
+    node = LocalNode("node4", tmp_path / "node4", Ports(port, http), "")
     yield node
     node.kill()
 

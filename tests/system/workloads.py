@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import quorate
-from quorate.cli.processes import LocalCluster, LocalNode, free_ports
+from quorate.cli.processes import LocalCluster, LocalNode, Ports, free_ports
 from quorate.kv.requests import (
     ReadAll,
     ReadDone,
@@ -151,7 +151,10 @@ def new_seats(directory: Path, count: int) -> list[LocalNode]:
     ports = free_ports(2 * count)
     return [
         LocalNode(
-            f"new{place}", directory / f"new{place}", ports[2 * place], ports[2 * place + 1], ""
+            f"new{place}",
+            directory / f"new{place}",
+            Ports(ports[2 * place], ports[2 * place + 1]),
+            "",
         )
         for place in range(count)
     ]

@@ -26,6 +26,7 @@ from quorate.cli.processes import LocalCluster, LocalNode
 from quorate.kv.requests import Status
 
 DIRECTORY: Final = ".quorate"
+ETCD_PORT: Final = 2379
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -74,7 +75,7 @@ def run(arguments: list[str]) -> int:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     unlock = take_directory(directory)
     try:
-        cluster = LocalCluster(directory, parsed.nodes, parsed.port)
+        cluster = LocalCluster(directory, parsed.nodes, parsed.port, ETCD_PORT if parsed.port else 0)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_run(cluster, directory, parsed))
     finally:
@@ -95,7 +96,9 @@ async def _run(cluster: LocalCluster, directory: Path, arguments: argparse.Names
             print(json.dumps(_document(cluster)), flush=True)
             await stop.wait()
         else:
-            print(f"\nThe cluster serves at  {cluster.url}\n", flush=True)
+            print(f"\nThe cluster serves at  {cluster.url}", flush=True)
+            etcd = ",".join(node.etcd for node in cluster.nodes if node.etcd)
+            print(f"and etcd's clients at  {etcd}\n" if etcd else "", flush=True)
             await (_live if sys.stdout.isatty() else _plain)(cluster, stop)
     finally:
         await control.close()
@@ -105,7 +108,13 @@ async def _run(cluster: LocalCluster, directory: Path, arguments: argparse.Names
 
 def _document(cluster: LocalCluster) -> dict[str, object]:
     nodes = [
-        {"name": node.name, "pid": node.pid, "address": node.address, "http": node.http}
+        {
+            "name": node.name,
+            "pid": node.pid,
+            "address": node.address,
+            "http": node.http,
+            "etcd": node.etcd,
+        }
         for node in cluster.nodes
     ]
     return {"url": cluster.url, "nodes": nodes}

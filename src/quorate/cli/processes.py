@@ -11,24 +11,34 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from quorate.engines.cluster.probe import probe
 from quorate.errors import ConfigurationError, QuorateError, Unavailable
 from quorate.kv.requests import Status
 
 HTTP_OFFSET: Final = 100
+ETCD_STEP: Final = 2
 START_SECONDS: Final = 60.0
+
+
+class Ports(NamedTuple):
+    """Where one node listens; `etcd` 0: it does not speak etcd's API."""
+
+    node: int
+    http: int
+    etcd: int = 0
 
 
 class LocalNode:
     """One node in a process of its own."""
 
-    def __init__(self, name: str, directory: Path, port: int, http_port: int, peers: str) -> None:
+    def __init__(self, name: str, directory: Path, ports: Ports, peers: str) -> None:
         self.name = name
         self.directory = directory
-        self.address = f"127.0.0.1:{port}"
-        self.http = f"127.0.0.1:{http_port}"
+        self.address = f"127.0.0.1:{ports.node}"
+        self.http = f"127.0.0.1:{ports.http}"
+        self.etcd = f"127.0.0.1:{ports.etcd}" if ports.etcd else ""
         self._peers = peers
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -49,6 +59,7 @@ class LocalNode:
         command += ["--data-dir", str(self.directory), "--listen", self.address]
         command += ["--http", self.http, "--parent", str(os.getpid())]
         command += ["--peers", self._peers] if self._peers else []
+        command += ["--etcd-listen", self.etcd] if self.etcd else []
         with (self.directory / "log.jsonl").open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603  our own interpreter and module
                 [*command, *extra],
@@ -94,20 +105,26 @@ class LocalNode:
 
 
 class LocalCluster:
-    """Several nodes on 127.0.0.1."""
+    """Several nodes on 127.0.0.1, at ports from `base_port` on (0: free ones).
 
-    def __init__(self, directory: Path, nodes: int, base_port: int) -> None:
+    With `etcd_port` they serve etcd's clients too, at every second port from it on that is free
+    (0: free ones).
+    """
+
+    def __init__(
+        self, directory: Path, nodes: int, base_port: int, etcd_port: int | None = None
+    ) -> None:
         if not 1 <= nodes <= 7:
             raise ConfigurationError(f"a cluster has 1 to 7 nodes, not {nodes}")
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        ports = _ports(directory, nodes, base_port)
+        ports = _ports(directory, nodes, base_port, etcd_port)
         names = [f"node{number}" for number in range(1, len(ports) + 1)]
         peers = ",".join(
-            f"{name}=127.0.0.1:{port}" for name, (port, _) in zip(names, ports, strict=True)
+            f"{name}=127.0.0.1:{each.node}" for name, each in zip(names, ports, strict=True)
         )
         self.nodes = [
-            LocalNode(name, directory / name, port, http, peers)
-            for name, (port, http) in zip(names, ports, strict=True)
+            LocalNode(name, directory / name, each, peers)
+            for name, each in zip(names, ports, strict=True)
         ]
 
     @property
@@ -147,20 +164,39 @@ class LocalCluster:
         raise Unavailable(f"no leader was elected: see {logs}")
 
 
-def _ports(directory: Path, nodes: int, base_port: int) -> list[tuple[int, int]]:
-    """Return (node, HTTP) ports: those of the last time, BASE+i, or free ones for BASE 0."""
+def _ports(directory: Path, nodes: int, base_port: int, etcd_port: int | None) -> list[Ports]:
+    """Return the ports of the last time, or new ones."""
     record = directory / "ports"
     if record.exists():
-        return [
-            (int(line.split()[0]), int(line.split()[1])) for line in record.read_text().splitlines()
-        ]
-    if base_port:
-        ports = [(base_port + i, base_port + HTTP_OFFSET + i) for i in range(nodes)]
-    else:
-        free = free_ports(2 * nodes)
-        ports = list(zip(free[:nodes], free[nodes:], strict=True))
-    record.write_text("".join(f"{port} {http}\n" for port, http in ports))
+        lines = record.read_text().splitlines()
+        known = [Ports(*(int(number) for number in line.split())) for line in lines]
+        # Clients of etcd can do without one of the nodes; its own clients and peers can't.
+        return [each._replace(etcd=each.etcd if is_free(each.etcd) else 0) for each in known]
+    free = iter(free_ports(3 * nodes))
+    ports = []
+    for place in range(nodes):
+        if base_port:
+            node, http = base_port + place, base_port + HTTP_OFFSET + place
+        else:
+            node, http = next(free), next(free)
+        if etcd_port:
+            wanted = etcd_port + ETCD_STEP * place
+            ports.append(Ports(node, http, wanted if is_free(wanted) else 0))
+        else:
+            ports.append(Ports(node, http, 0 if etcd_port is None else next(free)))
+    record.write_text("".join(" ".join(map(str, each)) + "\n" for each in ports))
     return ports
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on a port of 127.0.0.1 at this moment."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def free_ports(count: int) -> list[int]:

@@ -22,6 +22,7 @@ import uvloop
 from quorate.cli.logs import configure_logs
 from quorate.cli.options import add_tls, new_parser, tls_of
 from quorate.errors import ConfigurationError, QuorateError
+from quorate.gateways.etcd.server import EtcdGateway
 from quorate.node.config import NodeConfig, load_config
 from quorate.node.node import Node
 
@@ -55,6 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--listen", default="", metavar="HOST:PORT", help="clients and peers")
     parser.add_argument("--advertise", default="", metavar="HOST:PORT", help="as others reach it")
     parser.add_argument("--http", default="", metavar="HOST:PORT", help="metrics and health")
+    parser.add_argument(
+        "--etcd-listen", dest="etcd", default="", metavar="HOST:PORT", help="clients of etcd"
+    )
     parser.add_argument("--peers", default="", help="every first member: NAME=HOST:PORT,...")
     parser.add_argument("--join", default="", help="nodes of a cluster to enter: HOST:PORT,...")
     parser.add_argument("--token", default="", help="tells clusters of the same names apart")
@@ -75,7 +79,7 @@ def _parse(arguments: list[str]) -> tuple[NodeConfig, int]:
     parsed = build_parser().parse_args(arguments)
     settings: dict[str, Any] = {
         key: getattr(parsed, key)
-        for key in ("name", "data_dir", "listen", "advertise", "http", "token", "insecure")
+        for key in ("name", "data_dir", "listen", "advertise", "http", "etcd", "token", "insecure")
     }
     settings["peers"] = tuple(filter(None, parsed.peers.split(",")))
     settings["join"] = tuple(filter(None, parsed.join.split(",")))
@@ -86,12 +90,15 @@ def _parse(arguments: list[str]) -> tuple[NodeConfig, int]:
 
 async def _serve(config: NodeConfig) -> int:
     node = Node(config)
+    gateway = EtcdGateway(node) if config.etcd else None
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     try:
         await node.start()
+        if gateway is not None:
+            await gateway.start()
     except OSError as error:
         raise QuorateError(f"{config.name} can't start: {error}") from error
     # What was loaded stays: the collector need not look at it again.
@@ -102,6 +109,8 @@ async def _serve(config: NodeConfig) -> int:
     if node.failed.done():
         logging.getLogger("quorate").critical("stopped: %s", node.failed.result())
         return EXIT_STOPPED
+    if gateway is not None:
+        await gateway.close()
     await node.stop()
     return 0
 

@@ -31,6 +31,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     listen: str = "127.0.0.1:7400"
     advertise: str = ""
     http: str = ""
+    etcd: str = ""
+    """Where etcd's clients are served, empty for nowhere."""
     peers: tuple[str, ...] = ()
     join: tuple[str, ...] = ()
     token: str = "quorate"  # noqa: S105  tells clusters apart, keeps nobody out
@@ -43,7 +45,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ConfigurationError("a node needs a name: --name NAME")
         if not self.data_dir:
             raise ConfigurationError("a node needs a data directory: --data-dir DIR")
-        for address in (self.listen, self.advertise, self.http):
+        for address in (self.listen, self.advertise, self.http, self.etcd):
             if address:
                 split_address(address)
         if self.peers and self.join:
@@ -79,12 +81,14 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return (int.from_bytes(digest[:8], "big") >> 1) | 1
 
     def _check_reach(self) -> None:
-        if self.tls is not None or self.insecure or is_loopback(self.listen):
+        if self.tls is not None or self.insecure:
             return
-        raise ConfigurationError(
-            f"{self.listen} can be reached from other machines: give --tls-certificate, "
-            "--tls-key and --tls-authority for mutual TLS, or say --insecure"
-        )
+        for address in filter(None, (self.listen, self.etcd)):
+            if not is_loopback(address):
+                raise ConfigurationError(
+                    f"{address} can be reached from other machines: give --tls-certificate, "
+                    "--tls-key and --tls-authority for mutual TLS, or say --insecure"
+                )
 
 
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""etcd's v3 API over a cluster of Quorate nodes."""
