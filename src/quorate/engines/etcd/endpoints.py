@@ -15,8 +15,9 @@ from typing import Any, Final
 import grpc
 from grpc.aio import AioRpcError, Channel, StreamStreamCall, insecure_channel, secure_channel
 
+from quorate.codecs.etcd.messages import AuthenticateRequest
+from quorate.codecs.etcd.services import RPCS, Rpc
 from quorate.engines.etcd.errors import LOGIN_ENDED, is_compacted, never_sent, refusal_of
-from quorate.engines.etcd.messages import MESSAGES
 from quorate.errors import ConfigurationError, OutcomeUnknown, QuorateError, Unavailable
 from quorate.runtime.transport.tls import TlsConfig
 
@@ -89,11 +90,11 @@ class Endpoints:
 
     async def stream(self, method: str, requests: AsyncIterator[Any]) -> StreamStreamCall[Any, Any]:
         """Open a stream in both directions to the server in use."""
-        service, name = method.split("/")
+        rpc = _rpc(method)
         call = self._channel().stream_stream(
-            f"/etcdserverpb.{service}/{name}",
+            rpc.path,
             request_serializer=_serialize,
-            response_deserializer=MESSAGES[f"{name}Response"].FromString,
+            response_deserializer=rpc.response.FromString,
         )
         return call(requests, metadata=await self._metadata())
 
@@ -113,15 +114,14 @@ class Endpoints:
             await channel.close()
 
     async def _call(self, method: str, request: Any, seconds: float) -> Any:
-        service, name = method.split("/")
-        answer = "CompactionResponse" if name == "Compact" else f"{name}Response"
+        rpc = _rpc(method)
         # A stream that is asked once and answers once is a plain call to the protocol.
         call = self._channel().unary_unary(
-            f"/etcdserverpb.{service}/{name}",
+            rpc.path,
             request_serializer=_serialize,
-            response_deserializer=MESSAGES[answer].FromString,
+            response_deserializer=rpc.response.FromString,
         )
-        metadata = () if service == "Auth" else await self._metadata()
+        metadata = () if method.startswith("Auth/") else await self._metadata()
         return await call(request, timeout=seconds, metadata=metadata)
 
     def judge(self, error: AioRpcError) -> QuorateError | None:
@@ -149,7 +149,7 @@ class Endpoints:
             return plain
         if not self._token:
             name, password = self._user
-            request = MESSAGES["AuthenticateRequest"](name=name, password=password)
+            request = AuthenticateRequest(name=name, password=password)
             answer = await self._call("Auth/Authenticate", request, ATTEMPT_SECONDS)
             self._token = answer.token
         return (*plain, ("token", self._token))
@@ -168,6 +168,10 @@ class Endpoints:
     def _explain(self, method: str, error: AioRpcError) -> str:
         servers = ", ".join(self._addresses)
         return f"etcd {method} got no answer from {servers}: {error.details() or error.code().name}"
+
+
+def _rpc(method: str) -> Rpc:
+    return RPCS[f"/etcdserverpb.{method}"]
 
 
 def _serialize(message: Any) -> bytes:

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from grpc.aio import AioRpcError
 
+from quorate.codecs.etcd.messages import MESSAGES
 from quorate.engines.etcd.endpoints import Endpoints
 from quorate.engines.etcd.errors import is_compacted
-from quorate.engines.etcd.messages import MESSAGES
 from quorate.engines.etcd.translation import (
     FROM_KEY,
     checked,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from quorate.engines.etcd.messages import MESSAGES
+from quorate.codecs.etcd.messages import MESSAGES
 from quorate.errors import InvalidRequest
 from quorate.store.types import (
     Commit,

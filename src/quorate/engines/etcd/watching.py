@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from grpc.aio import AioRpcError
 
+from quorate.codecs.etcd.messages import MESSAGES
 from quorate.engines.etcd.endpoints import Endpoints
 from quorate.engines.etcd.errors import PERMISSION_DENIED
-from quorate.engines.etcd.messages import MESSAGES
 from quorate.engines.etcd.translation import FROM_KEY, event
 from quorate.engines.resumable import ResumableWatch
 from quorate.errors import Compacted, QuorateError, Refused, Unauthenticated
