@@ -2,8 +2,9 @@
 
 Laws: a commit is all or nothing. Its shape is judged without looking at the state, both
 branches of it. Then every condition, nested ones too, is evaluated against the state before
-the commit; then the branches taken are validated; only then anything is changed, at one
-revision. Reads see the writes that stand before them in the same commit.
+the commit; then the branches taken are validated, the writes of all before the reads of any;
+only then anything is changed, at one revision. Reads see the writes that stand before them in
+the same commit.
 """
 
 from __future__ import annotations
@@ -78,13 +79,14 @@ def _holds_for(compare: Compare, version: KeyValue | None) -> bool:
 class CommitRun:
     """One commit whose shape was checked, on its way through evaluation to execution."""
 
-    __slots__ = ("_limits", "_path", "_puts", "_room", "_state")
+    __slots__ = ("_limits", "_path", "_puts", "_reads_past", "_room", "_state")
 
     def __init__(self, state: State, limits: Limits) -> None:
         self._state = state
         self._limits = limits
         self._path: list[bool] = []
         self._puts = 0
+        self._reads_past = False
         self._room = limits.page_bytes
 
     def execute(self, commit: Commit) -> CommitResult:
@@ -93,7 +95,9 @@ class CommitRun:
         The caller moves to the next revision if the commit changed anything.
         """
         self._evaluate(commit)
-        self._validate(commit, iter(self._path))
+        self._validate_writes(commit, iter(self._path))
+        if self._reads_past:
+            self._validate_reads(commit, iter(self._path))
         history = self._state.history
         if self._puts and history.size_bytes >= self._limits.quota_bytes:
             raise quota_exceeded(history.size_bytes, self._limits.quota_bytes)
@@ -112,18 +116,24 @@ class CommitRun:
             if isinstance(operation, Commit):
                 self._evaluate(operation)
 
-    def _validate(self, commit: Commit, path: Iterator[bool]) -> None:
-        history = self._state.history
+    def _validate_writes(self, commit: Commit, path: Iterator[bool]) -> None:
         for operation in commit.then if next(path) else commit.otherwise:
             if isinstance(operation, Put):
                 self._puts += 1
                 if operation.lease and operation.lease not in self._state.leases:
                     raise lease_not_found(operation.lease)
             elif isinstance(operation, (Get, Range)):
-                if operation.revision > 0:
-                    check_revision(operation.revision, history.revision, history.compact_revision)
+                self._reads_past = self._reads_past or operation.revision > 0
             elif isinstance(operation, Commit):
-                self._validate(operation, path)
+                self._validate_writes(operation, path)
+
+    def _validate_reads(self, commit: Commit, path: Iterator[bool]) -> None:
+        history = self._state.history
+        for operation in commit.then if next(path) else commit.otherwise:
+            if isinstance(operation, (Get, Range)):
+                check_revision(operation.revision, history.revision, history.compact_revision)
+            elif isinstance(operation, Commit):
+                self._validate_reads(operation, path)
 
     def _perform(
         self, commit: Commit, path: Iterator[bool], revision: int, before: int

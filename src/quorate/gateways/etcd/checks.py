@@ -14,15 +14,17 @@ from quorate.gateways.etcd.refusals import refuse
 
 OPERATIONS_MAX: Final = 128
 """Operations, or conditions, of one transaction with what is nested in it (`--max-txn-ops`)."""
-_ORDERS: Final = range(3)
-_TARGETS: Final = range(5)
+ORDERS: Final = range(3)
+"""How a range may be sorted: not, ascending, descending."""
+TARGETS: Final = range(5)
+"""What by: key, version, revision of creation, of the last change, value."""
 
 
 def check_range(request: Any) -> None:
-    """Refuse a range without a key, or sorted by what is no order."""
+    """Refuse a range without a key, or sorted by what is no order: etcd 3.5.9 ends by it."""
     if not request.key:
         raise refuse(failures.EMPTY_KEY)
-    if request.sort_order not in _ORDERS or request.sort_target not in _TARGETS:
+    if request.sort_order not in ORDERS or request.sort_target not in TARGETS:
         raise refuse(failures.INVALID_SORT_OPTION)
 
 

@@ -17,11 +17,13 @@ from quorate.gateways.etcd.checks import bounds
 from quorate.gateways.etcd.translation import (
     compares_of,
     count_of,
+    cut_first,
     delete_of,
     is_filtered,
     key_value,
     range_of,
     range_response,
+    sorted_after_cut,
 )
 from quorate.gateways.grpc.codes import Code, RpcError
 from quorate.store.types import (
@@ -138,6 +140,8 @@ def plan_range(request: Any) -> Step:
         result = _complete(next(results), query.limit)
         count = next(results).count if counts else result.count
         revision = next(results).revision if past else result.revision
+        if cut_first(request):
+            result = sorted_after_cut(request, result)
         return range_response(result, count, _at(revision))
 
     return Step(tuple(operations), answer)
@@ -170,10 +174,7 @@ def _plan(operation: Any, held: Held) -> Step:
         planned = plan_transaction(operation.request_txn, held)
 
         def answer(results: Results) -> Any:
-            result = next(results)
-            nested = planned.answer(result)
-            nested.header.revision = result.revision
-            return _ResponseOp(response_txn=nested)
+            return _ResponseOp(response_txn=planned.answer(next(results)))
 
         return Step((planned.commit,), answer)
     if kind == "request_put":

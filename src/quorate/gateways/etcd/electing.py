@@ -129,6 +129,4 @@ class ElectionService:
         return result.revision
 
     def _leader_response(self, found: KeyValue, revision: int) -> Any:
-        return MESSAGES["LeaderResponse"](
-            header=self._headers.at(revision), kv=key_value(found)
-        )
+        return MESSAGES["LeaderResponse"](header=self._headers.at(revision), kv=key_value(found))

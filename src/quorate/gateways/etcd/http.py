@@ -50,9 +50,7 @@ def application_of(
         method = methods.get(rpc.path)
         if method is None:
             continue
-        handler = (
-            _unary(rpc, method) if isinstance(method, UnaryMethod) else _stream(rpc, method)
-        )
+        handler = _unary(rpc, method) if isinstance(method, UnaryMethod) else _stream(rpc, method)
         for path in rpc.http_paths:
             for prefix in ("/v3/", *OLDER_PREFIXES):
                 application.router.add_post(path.replace("/v3/", prefix, 1), handler)

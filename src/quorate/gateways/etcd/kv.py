@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -35,19 +34,25 @@ from quorate.gateways.etcd.commits import (
 from quorate.gateways.etcd.header import Headers
 from quorate.gateways.etcd.refusals import refuse
 from quorate.gateways.etcd.translation import (
+    SORT_KEYS,
     consistency_of,
     count_of,
+    cut_first,
     is_filtered,
     range_of,
     range_response,
+    sorted_after_cut,
+    without_value,
 )
 from quorate.store.port import Store
 from quorate.store.types import (
     Commit,
     CommitResult,
+    Content,
     Direction,
     Get,
     KeyValue,
+    Put,
     Range,
     RangeOrder,
     RangeResult,
@@ -56,13 +61,6 @@ from quorate.store.types import (
 
 _PutResponse: Final = MESSAGES["PutResponse"]
 _CompactionResponse: Final = MESSAGES["CompactionResponse"]
-_SORT_KEYS: Final[dict[RangeOrder, Callable[[KeyValue], Any]]] = {
-    RangeOrder.KEY: attrgetter("key"),
-    RangeOrder.VERSION: attrgetter("version"),
-    RangeOrder.CREATE_REVISION: attrgetter("create_revision"),
-    RangeOrder.MOD_REVISION: attrgetter("mod_revision"),
-    RangeOrder.VALUE: attrgetter("value"),
-}
 
 
 class KvService:
@@ -91,6 +89,8 @@ class KvService:
         if is_filtered(request):
             counted = count_of(query, result.revision)
             count = (await self._store.range(counted, consistency=consistency)).count
+        if cut_first(request):
+            result = sorted_after_cut(request, result)
         return range_response(result, count, self._headers.at(revision))
 
     async def put(self, request: Any) -> Any:
@@ -99,7 +99,11 @@ class KvService:
         if request.ignore_value or request.ignore_lease:
 
             def commit(held: Held) -> Commit:
-                return Commit(then=plan_put(request, held).operations)
+                operations = plan_put(request, held).operations
+                if request.lease and held[request.key] is None:
+                    # Refused in any case, but a put that stands alone for its lease first.
+                    operations = (Put(request.key + b"\0", b"", request.lease), *operations)
+                return Commit(then=operations)
 
             result = await self._keeping([request.key], commit)
         elif request.prev_kv:
@@ -137,7 +141,10 @@ class KvService:
 
     async def compact(self, request: Any) -> Any:
         """Forget what was replaced up to a revision; forgetting takes no time here."""
-        await self._store.compact(request.revision)
+        if request.revision < 0:
+            raise refuse(failures.COMPACTED)
+        if request.revision:
+            await self._store.compact(request.revision)
         return _CompactionResponse(header=self._headers.latest())
 
     async def _keeping(self, keys: list[bytes], commit: Callable[[Held], Commit]) -> CommitResult:
@@ -170,6 +177,7 @@ class KvService:
             revision=first.revision,
             order=RangeOrder.KEY,
             direction=Direction.ASCENDING,
+            content=Content.FULL if query.order is RangeOrder.VALUE else query.content,
         )
         items: list[KeyValue] = []
         more = True
@@ -179,10 +187,10 @@ class KvService:
             more = result.more and bool(result.items)
             if more:
                 page = msgspec.structs.replace(page, start=result.items[-1].key + b"\0")
-        items.sort(
-            key=_SORT_KEYS[query.order], reverse=query.direction is Direction.DESCENDING
-        )
+        items.sort(key=SORT_KEYS[query.order], reverse=query.direction is Direction.DESCENDING)
         limit = query.limit or len(items)
-        return RangeResult(tuple(items[:limit]), first.count, first.revision, len(items) > limit)
-
-
+        more = len(items) > limit
+        del items[limit:]
+        if query.content is Content.KEYS:
+            items = [without_value(item) for item in items]
+        return RangeResult(tuple(items), first.count, first.revision, more)

@@ -12,11 +12,11 @@ from typing import Any, Final, Protocol
 from quorate.codecs.etcd import failures
 from quorate.codecs.etcd.messages import MESSAGES
 from quorate.errors import LeaseNotFound
-from quorate.gateways.etcd.commits import NO_LEASE
+from quorate.gateways.etcd.commits import NO_LEASE, PRESENT
 from quorate.gateways.etcd.header import Headers
 from quorate.gateways.etcd.refusals import refuse
 from quorate.gateways.etcd.watching import Call
-from quorate.store.types import Grant, LeaseStatus
+from quorate.store.types import Grant, LeaseStatus, Range, RangeResult
 
 _GrantResponse: Final = MESSAGES["LeaseGrantResponse"]
 _RevokeResponse: Final = MESSAGES["LeaseRevokeResponse"]
@@ -48,6 +48,9 @@ class Leasing(Protocol):
     async def leases(self) -> tuple[int, ...]:
         """Return the ids of all leases."""
 
+    async def range(self, query: Range) -> RangeResult:
+        """Read a range."""
+
 
 class LeaseService:
     """etcd's Lease over a store."""
@@ -71,7 +74,9 @@ class LeaseService:
     async def revoke(self, request: Any) -> Any:
         """End a lease, and delete its keys."""
         await self._store.revoke(request.ID)
-        return _RevokeResponse(header=self._headers.latest())
+        # Its keys went at a revision that only the store knows.
+        present = await self._store.range(PRESENT)
+        return _RevokeResponse(header=self._headers.at(present.revision))
 
     async def keep_alive(self, call: Call) -> None:
         """Renew leases as long as the client asks."""

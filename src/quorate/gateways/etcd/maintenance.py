@@ -102,7 +102,6 @@ class MaintenanceService:
             header=self._headers.at(self._node.status().revision),
             hash=found.hash,
             compact_revision=found.compact_revision or -1,
-            hash_revision=found.revision,
         )
 
     async def snapshot(self, call: Call) -> None:

@@ -6,7 +6,11 @@ revision still counts all its keys; a condition with an unknown operator always 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, Final
+
+import msgspec
 
 from quorate.codecs.etcd.messages import MESSAGES
 from quorate.gateways.etcd.checks import bounds
@@ -30,7 +34,17 @@ from quorate.store.types import (
 _KeyValue: Final = MESSAGES["KeyValue"]
 _Event: Final = MESSAGES["Event"]
 _RangeResponse: Final = MESSAGES["RangeResponse"]
-_DESCEND: Final = 2
+_SORTED: Final = (Direction.ASCENDING, Direction.ASCENDING, Direction.DESCENDING)
+"""What `sort_order` 0 (none), 1 and 2 mean; what is not sorted comes in the order of keys."""
+SORT_KEYS: Final[dict[RangeOrder, Callable[[KeyValue], Any]]] = {
+    RangeOrder.KEY: attrgetter("key"),
+    RangeOrder.VERSION: attrgetter("version"),
+    RangeOrder.CREATE_REVISION: attrgetter("create_revision"),
+    RangeOrder.MOD_REVISION: attrgetter("mod_revision"),
+    RangeOrder.VALUE: attrgetter("value"),
+}
+NO_REVISION: Final = 1 << 62
+"""Above every revision that a store gets to."""
 _ORDERS: Final = (
     RangeOrder.KEY,
     RangeOrder.VERSION,
@@ -70,9 +84,41 @@ def is_filtered(request: Any) -> bool:
     )
 
 
+def cut_first(request: Any) -> bool:
+    """Whether a range is cut by its keys' order and only then sorted: as etcd does if not told how.
+
+    It takes one key more than the limit, sorts, and leaves the last one out.
+    """
+    return bool(
+        request.limit > 0
+        and not request.sort_order
+        and request.sort_target
+        and not is_filtered(request)
+        and not request.count_only
+    )
+
+
+def sorted_after_cut(request: Any, result: RangeResult) -> RangeResult:
+    """Return what is left of a range that was cut first."""
+    items = sorted(result.items, key=SORT_KEYS[_ORDERS[request.sort_target]])
+    more = len(items) > request.limit
+    del items[request.limit :]
+    if request.keys_only:
+        items = [without_value(item) for item in items]
+    return RangeResult(tuple(items), result.count, result.revision, more)
+
+
+def without_value(item: KeyValue) -> KeyValue:
+    """Return a version without its value."""
+    return msgspec.structs.replace(item, value=b"")
+
+
 def range_of(request: Any) -> Range:
     """Return our range of a checked request."""
     start, end = bounds(request.key, request.range_end)
+    if cut_first(request):
+        # Values are sorted by before they are left out.
+        return Range(start, end, request.limit + 1, request.revision)
     if request.count_only:
         return Range(start, end, revision=request.revision, content=Content.COUNT)
     return Range(
@@ -81,13 +127,18 @@ def range_of(request: Any) -> Range:
         max(0, request.limit),
         request.revision,
         _ORDERS[request.sort_target],
-        Direction.DESCENDING if request.sort_order == _DESCEND else Direction.ASCENDING,
+        _SORTED[request.sort_order],
         Content.KEYS if request.keys_only else Content.FULL,
-        request.min_mod_revision,
+        NO_REVISION if _excludes_all(request) else request.min_mod_revision,
         request.max_mod_revision,
         request.min_create_revision,
         request.max_create_revision,
     )
+
+
+def _excludes_all(request: Any) -> bool:
+    """Whether no key can pass a range's filters: none has a revision below 0."""
+    return bool(request.max_mod_revision < 0 or request.max_create_revision < 0)
 
 
 def count_of(query: Range, revision: int) -> Range:

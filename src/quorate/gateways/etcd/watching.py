@@ -19,7 +19,15 @@ from quorate.gateways.etcd.header import Headers
 from quorate.gateways.etcd.refusals import rpc_error
 from quorate.gateways.etcd.translation import event
 from quorate.runtime.scope import TaskScope
-from quorate.store.types import Event, EventKind, WatchBatch, WatchDetail, WatchRequest
+from quorate.store.types import (
+    Event,
+    EventKind,
+    Range,
+    RangeResult,
+    WatchBatch,
+    WatchDetail,
+    WatchRequest,
+)
 
 _WatchResponse: Final = MESSAGES["WatchResponse"]
 NO_WATCH: Final = -1
@@ -56,7 +64,7 @@ class Watching(Protocol):
     def watch(self, request: WatchRequest) -> OpenWatch:
         """Open a watch."""
 
-    async def range(self, query: Any) -> Any:
+    async def range(self, query: Range) -> RangeResult:
         """Read a range."""
 
 
@@ -214,9 +222,7 @@ class WatchStream:
         present = (await self._store.range(PRESENT)).revision
         for watch in list(self._watches.values()):
             await watch.reaches(present)
-        await self._call.send(
-            _WatchResponse(header=self._headers.at(present), watch_id=NO_WATCH)
-        )
+        await self._call.send(_WatchResponse(header=self._headers.at(present), watch_id=NO_WATCH))
 
 
 class _Watch:
