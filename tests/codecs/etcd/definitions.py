@@ -11,9 +11,9 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, MethodDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
+from tests.engines.etcd_servers import program
 
 from quorate.codecs.etcd.schema import ProtoFile, describe
-from tests.engines.etcd_servers import program
 
 COMPRESSED = re.compile(rb"\x1f\x8b\x08")
 LARGEST = 200_000

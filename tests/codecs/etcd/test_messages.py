@@ -6,11 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from google.protobuf.descriptor_pb2 import (
-    DescriptorProto,
-    EnumDescriptorProto,
-    FileDescriptorProto,
-)
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
@@ -19,16 +15,16 @@ from quorate.codecs.etcd.auth_fields import ACCOUNTS
 from quorate.codecs.etcd.concurrency_fields import ELECTION, LOCK
 from quorate.codecs.etcd.grpc_fields import HEALTH, REFLECTION
 from quorate.codecs.etcd.kv_fields import VALUES
-from quorate.codecs.etcd.messages import FILES, MESSAGES, POOL, SERVER, AlarmType
+from quorate.codecs.etcd.messages import DESCRIBED, FILES, MESSAGES, SERVER, AlarmType
 from quorate.codecs.etcd.schema import ProtoFile
 
 from .definitions import definitions, without_options
 
-Named = DescriptorProto | EnumDescriptorProto
-
 
 def ours(file: ProtoFile) -> FileDescriptorProto:
-    return FileDescriptorProto.FromString(POOL.FindFileByName(file.path).serialized_pb)
+    described = FileDescriptorProto()
+    described.CopyFrom(by_name(DESCRIBED)[file.path])
+    return described
 
 
 def by_name(described: Iterable[Any]) -> dict[str, Any]:

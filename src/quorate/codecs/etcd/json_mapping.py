@@ -20,14 +20,13 @@ from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
 import msgspec
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from quorate.codecs.etcd.failures import Failure
 from quorate.codecs.etcd.go_json import values
 from quorate.codecs.etcd.json_reading import read_message
-from quorate.codecs.etcd.messages import MESSAGES
-from quorate.codecs.etcd.schema import repeated_fields
+from quorate.codecs.etcd.messages import MESSAGES, REPEATED
 
 _Writer: TypeAlias = Callable[[Any], Any]
 """Returns what of a value our encoder writes as etcd would."""
@@ -141,10 +140,6 @@ def _writer(field: FieldDescriptor) -> _Writer | None:
     return _SCALARS.get(field.type)
 
 
-def _list_writer(write: _Writer | None) -> _Writer:
-    return list if write is None else partial(_write_list, write)
-
-
 _SCALARS: Final[Mapping[int, _Writer]] = {
     FieldDescriptor.TYPE_INT64: str,
     FieldDescriptor.TYPE_UINT64: str,
@@ -152,15 +147,13 @@ _SCALARS: Final[Mapping[int, _Writer]] = {
 }
 
 
-def _writers(descriptor: Descriptor) -> Iterator[tuple[FieldDescriptor, _Writer | None]]:
-    lists = repeated_fields(descriptor)
-    for field in descriptor.fields:
-        write = _writer(field)
-        yield field, _list_writer(write) if field.name in lists else write
+def _entry(field: FieldDescriptor) -> tuple[str, _Writer | None]:
+    write = _writer(field)
+    if field.full_name in REPEATED:
+        write = list if write is None else partial(_write_list, write)
+    return field.name, write
 
 
 _WRITERS: Final = {
-    field: (field.name, write)
-    for kind in MESSAGES.values()
-    for field, write in _writers(kind.DESCRIPTOR)
+    field: _entry(field) for kind in MESSAGES.values() for field in kind.DESCRIPTOR.fields
 }

@@ -16,8 +16,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 
 from quorate.codecs.etcd.go_base64 import decode_base64
 from quorate.codecs.etcd.go_json import SPACES, check_one_value, next_value, quoted
-from quorate.codecs.etcd.messages import MESSAGES
-from quorate.codecs.etcd.schema import repeated_fields
+from quorate.codecs.etcd.messages import MESSAGES, REPEATED
 from quorate.errors import InvalidRequest
 
 _Reader: TypeAlias = Callable[[bytes, int], Any]
@@ -26,8 +25,8 @@ _Reader: TypeAlias = Callable[[bytes, int], Any]
 MESSAGES_MAX: Final = 100
 """How many messages may lie in each other: as many as clients of protobuf can read."""
 CAREFUL_BYTES_MAX: Final = 64 * 1024
-"""A larger body that is not plain JSON is refused in other words than etcd's, and so is one with
-more after it: nobody may keep a server busy for the sake of words."""
+"""What is larger, and not plain JSON or not what it should be, is refused in other words than
+etcd's, and so is what has more after it: nobody may keep a server busy for the sake of words."""
 _NULL: Final = b"null"
 _QUOTE: Final = b'"'
 _INTEGER: Final = re.compile(rb"-?(?:0|[1-9][0-9]{0,19})")
@@ -80,7 +79,7 @@ class _Field(NamedTuple):
 
 def read_message(kind: Any, body: bytes) -> Any:
     """Return the message that a body's first value is; raises InvalidRequest in etcd's words."""
-    body = body.strip(SPACES)
+    body = body.lstrip(SPACES)
     try:
         fields = _read_object(kind.DESCRIPTOR, body, 0) if body.startswith(b"{") else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -146,6 +145,8 @@ def _read_number(numbers: _Numbers, raw: bytes, _: int) -> int:
     # What is in quotes is read as JSON once more.
     text = raw[1:-1]
     if numbers.pattern.fullmatch(text) is None:
+        if len(text) > CAREFUL_BYTES_MAX:
+            raise _mismatch("string", numbers.go_type)
         check_one_value(text)
         text = text.strip(SPACES)
     return _number(numbers, text)
@@ -167,7 +168,8 @@ def _read_enum(values: Mapping[bytes, int], name: str, raw: bytes, _: int) -> in
         return _number(_ENUM_NUMBERS, raw)
     number = values.get(raw[1:-1])
     if number is None:
-        raise InvalidRequest(f"unknown value {quoted(raw.decode())} for enum {name}")
+        shown = raw if len(raw) <= CAREFUL_BYTES_MAX else b'"..."'
+        raise InvalidRequest(f"unknown value {quoted(shown.decode())} for enum {name}")
     return number
 
 
@@ -228,14 +230,14 @@ def _reader(field: FieldDescriptor) -> _Reader:
     return _SCALARS[field.type]
 
 
-def _fields(descriptor: Descriptor) -> tuple[_Field, ...]:
-    lists = repeated_fields(descriptor)
-    readers = {field.name: _reader(field) for field in descriptor.fields}
-    readers |= {name: partial(_read_array, readers[name]) for name in lists}
-    return tuple(
-        _Field(field.name, field.camelcase_name, readers[field.name]) for field in descriptor.fields
-    )
+def _field(field: FieldDescriptor) -> _Field:
+    read = _reader(field)
+    if field.full_name in REPEATED:
+        read = partial(_read_array, read)
+    return _Field(field.name, field.camelcase_name, read)
 
 
-_FIELDS: Final = {kind.DESCRIPTOR: _fields(kind.DESCRIPTOR) for kind in MESSAGES.values()}
+_FIELDS: Final = {
+    kind.DESCRIPTOR: tuple(map(_field, kind.DESCRIPTOR.fields)) for kind in MESSAGES.values()
+}
 """The fields of every message in the order of their numbers."""

@@ -18,7 +18,7 @@ from quorate.codecs.etcd.auth_fields import ACCOUNTS
 from quorate.codecs.etcd.concurrency_fields import ELECTION, LOCK
 from quorate.codecs.etcd.grpc_fields import HEALTH, REFLECTION
 from quorate.codecs.etcd.kv_fields import VALUES
-from quorate.codecs.etcd.schema import ProtoFile, describe
+from quorate.codecs.etcd.schema import ProtoFile, describe, repeated_fields
 
 SERVER: Final = ProtoFile(
     path="etcd/api/etcdserverpb/rpc.proto",
@@ -30,12 +30,16 @@ SERVER: Final = ProtoFile(
 )
 FILES: Final = (VALUES, ACCOUNTS, SERVER, LOCK, ELECTION, HEALTH, REFLECTION)
 """Every file, after those that it imports."""
+DESCRIBED: Final = tuple(describe(FILES))
+"""The same files as protobuf has them."""
+REPEATED: Final = repeated_fields(DESCRIBED)
+"""The full names of all fields that are lists."""
 POOL: Final = DescriptorPool()
 """The descriptors of everything here."""
 
 
 def _classes() -> dict[str, Any]:
-    for file in describe(FILES):
+    for file in DESCRIBED:
         POOL.Add(file)
     return {
         name: GetMessageClass(POOL.FindMessageTypeByName(f"{file.package}.{name}"))

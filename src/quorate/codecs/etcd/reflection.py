@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 
-from quorate.codecs.etcd.messages import FILES, MESSAGES, POOL
+from quorate.codecs.etcd.messages import DESCRIBED, MESSAGES
 from quorate.codecs.etcd.services import SERVICES
 
 _NOT_FOUND: Final = 5
@@ -33,10 +33,10 @@ def file_descriptors() -> FileDescriptors:
     """Return all descriptors, by the paths of their files and by what they define."""
     by_name = {}
     by_symbol = {}
-    for file in FILES:
-        data = POOL.FindFileByName(file.path).serialized_pb
-        by_name[file.path] = data
-        by_symbol.update(dict.fromkeys(_symbols(FileDescriptorProto.FromString(data)), data))
+    for file in DESCRIBED:
+        data = file.SerializeToString()
+        by_name[file.name] = data
+        by_symbol.update(dict.fromkeys(_symbols(file), data))
     return FileDescriptors(by_name, by_symbol)
 
 

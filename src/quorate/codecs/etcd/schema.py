@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
-from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
     EnumDescriptorProto,
@@ -166,13 +165,17 @@ def _service(name: str, calls: Mapping[str, str], types: _Types) -> ServiceDescr
     return service
 
 
-def repeated_fields(descriptor: Descriptor) -> frozenset[str]:
-    """Return the names of a message's fields that are lists."""
-    # The field's own descriptor tells it by another attribute in every version of protobuf.
-    message = DescriptorProto()
-    descriptor.CopyToProto(message)
+def repeated_fields(files: Iterable[FileDescriptorProto]) -> frozenset[str]:
+    """Return the full names of the fields that are lists.
+
+    A field of a made class tells it by another attribute in every version of protobuf.
+    """
     return frozenset(
-        field.name for field in message.field if field.label == FieldDescriptorProto.LABEL_REPEATED
+        f"{file.package}.{message.name}.{field.name}"
+        for file in files
+        for message in file.message_type
+        for field in message.field
+        if field.label == FieldDescriptorProto.LABEL_REPEATED
     )
 
 
