@@ -174,7 +174,10 @@ def _plan(operation: Any, held: Held) -> Step:
         planned = plan_transaction(operation.request_txn, held)
 
         def answer(results: Results) -> Any:
-            return _ResponseOp(response_txn=planned.answer(next(results)))
+            nested = planned.answer(next(results))
+            # etcd sends it empty.
+            nested.header.SetInParent()
+            return _ResponseOp(response_txn=nested)
 
         return Step((planned.commit,), answer)
     if kind == "request_put":

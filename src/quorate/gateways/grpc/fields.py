@@ -15,8 +15,9 @@ from hpack import Decoder, HPACKError, OversizedHeaderListError
 from quorate.gateways.grpc.codes import Code
 from quorate.gateways.grpc.frames import ConnectionFault, ErrorCode
 
-MESSAGE_BYTES: Final = 4096
-"""How much of an error's message is sent: a header block must fit into one frame."""
+MESSAGE_BYTES: Final = 2048
+"""How much of an error's message is sent: escaped it may be three times as long, and the usual
+client takes 8 KiB of headers."""
 NO_TABLE: Final = b"\x20"
 """Before a block: the sender uses a table of no size. Due when the peer has made its smaller."""
 _UNESCAPED: Final = frozenset(range(0x20, 0x7F)) - {ord("%")}

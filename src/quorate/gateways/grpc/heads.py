@@ -22,7 +22,7 @@ from quorate.gateways.grpc.methods import MethodTable, StreamMethod, UnaryMethod
 
 KNOWN_HEADS: Final = 64
 """Heads that are kept for use again, by connection."""
-ENCODINGS: Final = {"": False, "identity": False, "gzip": True}
+_ENCODINGS: Final = {"": False, "identity": False, "gzip": True}
 _NUMBERS: Final = bytes(range(0x80, 0xFF))
 """Fields that are one byte: a place in the table."""
 _PSEUDO: Final = frozenset((b":method", b":scheme", b":path", b":authority"))
@@ -115,6 +115,14 @@ def timeout_of(text: str) -> float:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def gzip_of(encoding: str) -> bool:
+    """Return whether a `grpc-encoding` is gzip; raises RpcError if it is none that we read."""
+    if encoding not in _ENCODINGS:
+        text = f'grpc: Decompressor is not installed for grpc-encoding "{encoding}"'
+        raise RpcError(Code.UNIMPLEMENTED, text)
+    return _ENCODINGS[encoding]
+
+
 def _judge(
     pseudo: Mapping[bytes, bytes], metadata: dict[str, str], methods: MethodTable
 ) -> Opening:
@@ -125,14 +133,11 @@ def _judge(
     path = pseudo[b":path"].decode("utf-8", "replace")
     try:
         method = methods.find(path)
-        encoding = metadata.get("grpc-encoding", "")
-        if encoding not in ENCODINGS:
-            text = f'grpc: Decompressor is not installed for grpc-encoding "{encoding}"'
-            raise RpcError(Code.UNIMPLEMENTED, text)
+        gzip = gzip_of(metadata.get("grpc-encoding", ""))
         timeout = timeout_of(metadata["grpc-timeout"]) if "grpc-timeout" in metadata else None
     except RpcError as error:
         return Refusal(ANSWER + ending(error.code, error.message))
-    return Head(path, method, MappingProxyType(metadata), timeout, ENCODINGS[encoding])
+    return Head(path, method, MappingProxyType(metadata), timeout, gzip)
 
 
 def _is_grpc(content_type: str) -> bool:

@@ -280,6 +280,11 @@ class Outgoing:
         self.flush()
         self._ended = True
 
+    def lose(self) -> None:
+        """Write nothing from now on: the connection has ended."""
+        self._ended = True
+        self._gathered.clear()
+
     def _headers(self, sender: Sender, flags: int, block: bytes) -> None:
         if self._table_notice:
             block = self._table_notice + block

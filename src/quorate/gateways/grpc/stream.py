@@ -23,7 +23,6 @@ from quorate.gateways.grpc.outgoing import Outgoing, Piece
 logger = logging.getLogger("quorate.grpc")
 
 
-
 class Host(Protocol):
     """The connection that a stream is of."""
 

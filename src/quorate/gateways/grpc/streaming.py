@@ -19,7 +19,6 @@ from quorate.gateways.grpc.framing import (
     MessageReader,
     plain,
 )
-
 from quorate.gateways.grpc.heads import Head
 from quorate.gateways.grpc.methods import StreamMethod
 from quorate.gateways.grpc.stream import Host, Stream

@@ -19,12 +19,13 @@ from quorate.gateways.grpc.stream import Host, Stream
 class UnaryCall(Stream):
     """One request, one response. The handler starts when the request is complete."""
 
-    __slots__ = ("_data", "_method")
+    __slots__ = ("_data", "_message", "_method")
 
     def __init__(self, host: Host, identifier: int, head: Head, method: UnaryMethod) -> None:
         super().__init__(host, identifier, head)
         self._method = method
         self._data: bytes | bytearray = b""
+        self._message = b""
 
     def take(self, data: bytes) -> None:
         """Take bytes of the request; the first ones are judged when it is complete."""
@@ -55,7 +56,7 @@ class UnaryCall(Stream):
         except RpcError as error:
             self.fail(error.code, error.message)
             return
-        self._data = message
+        self._message = message
         if gzip:
             host.hold(self, len(message))
         if not self.closed:
@@ -64,9 +65,9 @@ class UnaryCall(Stream):
     async def serve(self) -> None:
         """Answer the request; RpcError, and whatever the handler raises."""
         method = self._method
-        data, self._data = self._data, b""
+        message, self._message = self._message, b""
         try:
-            request = method.decode(data)
+            request = method.decode(message)
         except Exception as error:
             raise RpcError(Code.INTERNAL, UNREADABLE) from error
         payload = method.encode(await method.handler(request, self))
