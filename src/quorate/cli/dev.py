@@ -75,7 +75,9 @@ def run(arguments: list[str]) -> int:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     unlock = take_directory(directory)
     try:
-        cluster = LocalCluster(directory, parsed.nodes, parsed.port, ETCD_PORT if parsed.port else 0)
+        cluster = LocalCluster(
+            directory, parsed.nodes, parsed.port, ETCD_PORT if parsed.port else 0
+        )
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_run(cluster, directory, parsed))
     finally:

@@ -225,7 +225,7 @@ class SnapshotStart(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=
 
 
 class LeaseList(msgspec.Struct, array_like=True, frozen=True, gc=False, tag=12):
-    """The ids of all leases, in order."""
+    """The ids of all leases, those that end soonest first."""
 
     id: int
     leases: tuple[int, ...]

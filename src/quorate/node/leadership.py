@@ -90,6 +90,15 @@ class Leadership:
         keys = tuple(self._machine.lease_table.keys(lease))
         return LeaseStatus(lease, known.ttl_ms / 1000, max(remaining, 0) * NANOSECONDS, keys)
 
+    def leases(self) -> tuple[int, ...]:
+        """Return the ids of all leases, those that end soonest first."""
+        self.update()
+        now = self._group.now
+        known = [lease.id for lease in self._machine.lease_table]
+        return tuple(
+            sorted(known, key=lambda lease: (self._lessor.remaining(lease, now) or 0, lease))
+        )
+
     def close(self) -> None:
         """Stop the timers."""
         for timer in (self._timer, self._compaction):

@@ -314,8 +314,7 @@ class Service:
             if outcome is ReadAnswer.LOST:
                 self._fail(connection, request.id, RefusalCode.NOT_LEADER, "leadership changed")
             else:
-                leases = tuple(sorted(lease.id for lease in self._machine.lease_table))
-                self._send(connection, LeaseList(request.id, leases))
+                self._send(connection, LeaseList(request.id, self._leadership.leases()))
 
         if self._leads(connection, request.id):
             self._group.read(ready)

@@ -157,9 +157,7 @@ def branches(draw: st.DrawFn, inner: st.SearchStrategy[Any]) -> Any:
     )
 
 
-transactions = st.recursive(
-    branches(st.builds(MESSAGES["TxnRequest"])), branches, max_leaves=3
-)
+transactions = st.recursive(branches(st.builds(MESSAGES["TxnRequest"])), branches, max_leaves=3)
 
 
 def _asked(path: str, messages: st.SearchStrategy[Any]) -> st.SearchStrategy[Asked]:

@@ -237,7 +237,7 @@ class ClusterStore:
         return (await self._ask(lambda request: TimeToLive(request, lease), LeaseAnswer)).status
 
     async def leases(self) -> tuple[int, ...]:
-        """Return the ids of all leases, in order."""
+        """Return the ids of all leases, those that end soonest first."""
         return (await self._ask(AskLeases, LeaseList)).leases
 
     def watch(self, request: WatchRequest) -> ResumableWatch:
