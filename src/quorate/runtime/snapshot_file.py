@@ -17,6 +17,7 @@ from google_crc32c import extend
 from quorate.errors import ConfigurationError
 from quorate.runtime import snapshot_format
 from quorate.runtime.ports import Files
+from quorate.runtime.sealed_file import unsealed
 from quorate.runtime.snapshot_format import SnapshotMeta
 from quorate.runtime.snapshots import disk_errors
 from quorate.runtime.world import RealFile
@@ -85,13 +86,13 @@ def verify_file(path: str) -> SnapshotMeta:
     release wrote it.
     """
     with _opened(path) as file, disk_errors(path):
-        return snapshot_format.verify(file, path)
+        return snapshot_format.verify(unsealed(file, path), path)
 
 
 def chunks_of(path: str) -> Iterator[bytes]:
     """Yield the chunks of a file, each verified; raises what `verify_file` does."""
     with _opened(path) as file, disk_errors(path):
-        for piece in snapshot_format.read_verified(file, path):
+        for piece in snapshot_format.read_verified(unsealed(file, path), path):
             if not isinstance(piece, SnapshotMeta):
                 yield piece
 

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import Protocol
 
 import msgspec
 from google_crc32c import extend, value
 
 from quorate.errors import ConfigurationError, SnapshotDamaged
-from quorate.runtime.ports import File
 
 MAGIC = b"QUORSNP\n"
 END_MAGIC = b"QSNPEND\n"
@@ -32,6 +32,16 @@ _NUMBER = struct.Struct("<I")
 _CHUNK = struct.Struct("<II")
 _FOOTER = struct.Struct("<8sQI")
 FOOTER_BYTES = _FOOTER.size + _NUMBER.size
+
+
+class Readable(Protocol):
+    """What a snapshot is read from."""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read up to `size` bytes at `offset`; shorter only at the end."""
+
+    def size(self) -> int:
+        """Return the size in bytes."""
 
 
 class SnapshotMeta(msgspec.Struct, array_like=True, frozen=True):
@@ -80,7 +90,7 @@ def encode_footer(body_bytes: int, checksum: int) -> bytes:
     return footer + _NUMBER.pack(value(footer))
 
 
-def read_header(file: File, path: str) -> tuple[SnapshotMeta, int]:
+def read_header(file: Readable, path: str) -> tuple[SnapshotMeta, int]:
     """Return the metadata and the offset of the first chunk.
 
     Raises SnapshotDamaged, and ConfigurationError for a later format.
@@ -106,7 +116,7 @@ def read_header(file: File, path: str) -> tuple[SnapshotMeta, int]:
         raise damaged(path, f"its metadata has no meaning: {error}") from None
 
 
-def read_chunk(file: File, offset: int, end: int, path: str) -> bytes:
+def read_chunk(file: Readable, offset: int, end: int, path: str) -> bytes:
     """Return the chunk at `offset` with its 8-byte head; raises SnapshotDamaged.
 
     Chunks must not reach past `end`.
@@ -123,7 +133,7 @@ def read_chunk(file: File, offset: int, end: int, path: str) -> bytes:
     return head + data
 
 
-def read_verified(file: File, path: str) -> Iterator[bytes | SnapshotMeta]:
+def read_verified(file: Readable, path: str) -> Iterator[bytes | SnapshotMeta]:
     """Yield the bytes of every chunk, verified, and at last the metadata with its checksum.
 
     Raises SnapshotDamaged: only the metadata at the end proves that the chunks were all.
@@ -144,7 +154,7 @@ def read_verified(file: File, path: str) -> Iterator[bytes | SnapshotMeta]:
     yield msgspec.structs.replace(meta, size=size, checksum=checksum)
 
 
-def verify(file: File, path: str) -> SnapshotMeta:
+def verify(file: Readable, path: str) -> SnapshotMeta:
     """Read the whole file and return its metadata; raises SnapshotDamaged."""
     found = None
     for piece in read_verified(file, path):
@@ -154,7 +164,7 @@ def verify(file: File, path: str) -> SnapshotMeta:
     return found
 
 
-def verified_prefix(file: File, path: str, meta: SnapshotMeta) -> int:
+def verified_prefix(file: Readable, path: str, meta: SnapshotMeta) -> int:
     """Return how many bytes of a partly received snapshot provably arrived.
 
     The size of the file proves nothing after a crash; the checksums of its chunks do.

@@ -24,6 +24,7 @@ from quorate.gateways.etcd.watching import Call
 from quorate.gateways.grpc.codes import Code, RpcError
 from quorate.kv.requests import Status
 from quorate.node.data_directory import GROUP
+from quorate.runtime.sealed_file import padding
 from quorate.runtime.snapshot_format import (
     SnapshotMeta,
     encode_chunk,
@@ -35,7 +36,6 @@ ETCD_VERSION: Final = "3.5.17"
 """The release whose API this is: clients decide by it what they may ask."""
 NO_SPACE: Final = 1
 GET: Final = 0
-BLOCK_BYTES: Final = 512
 
 
 class MaintenanceService:
@@ -129,7 +129,7 @@ class MaintenanceService:
             body += len(chunk)
             await send(part)
         await send(encode_footer(body, checksum))
-        await send(bytes(-size % BLOCK_BYTES))
+        await send(padding(size))
         await call.send(response(header=self._headers.latest(), blob=digest.digest()))
 
     async def move_leader(self, request: Any) -> Any:
