@@ -97,7 +97,7 @@ class ZooKeeperServers(Servers):
             for n in range(count if count > 1 else 0)
         ]
         settings = [
-            *(f"tickTime={TICK_MILLISECONDS}", "initLimit=80", "syncLimit=40", "maxClientCnxns=0"),
+            *(f"tickTime={TICK_MILLISECONDS}", "initLimit=40", "syncLimit=12", "maxClientCnxns=0"),
             *("maxSessionTimeout=120000", "admin.enableServer=false"),
             f"dataDir={home / 'data'}",
             *self._listening(ports[server]),

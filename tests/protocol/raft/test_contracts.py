@@ -18,6 +18,7 @@ from quorate.protocol.raft import (
 )
 from quorate.protocol.raft.configuration import encode_configuration
 from quorate.protocol.raft.events import (
+    ChunkLoaded,
     Persisted,
     Propose,
     Read,
@@ -35,6 +36,7 @@ from quorate.protocol.raft.messages import (
     VoteReply,
 )
 from quorate.protocol.raft.output import Output
+from quorate.protocol.raft.progress import ProgressState
 from quorate.protocol.raft.sending import send_empty_append
 
 MEMBERS = bootstrap([member(1), member(2), member(3)])
@@ -113,6 +115,30 @@ def test_a_follower_that_holds_the_whole_file_is_sent_no_more_of_it() -> None:
     assert raft.step(Receive(now, 3, AppendRejected(2, 3, 0, 0, 0))).send
     assert raft.step(Receive(now, 3, SnapshotReply(2, 4, 6))).loads
     assert not raft.step(Receive(now, 3, SnapshotReply(2, 4, 9))).loads
+
+
+def test_a_chunk_for_a_follower_that_no_longer_waits_is_not_sent() -> None:
+    raft = leader_with_a_compacted_log()
+    now = raft.core.now
+    assert not raft.step(ChunkLoaded(now, 3, snapshot(4, 2), 0, b"123")).send
+    assert not raft.step(ChunkLoaded(now, 9, snapshot(4, 2), 0, b"123")).send
+
+
+def test_what_a_follower_says_of_a_snapshot_that_is_not_on_its_way_is_ignored() -> None:
+    raft = leader_with_a_compacted_log()
+    now = raft.core.now
+    assert not raft.step(Receive(now, 3, SnapshotReply(2, 4, 0))).loads
+    raft.step(Receive(now, 3, AppendRejected(2, 3, 0, 0, 0)))
+    assert not raft.step(Receive(now, 3, SnapshotReply(2, 3, 0))).loads
+    assert raft.step(Receive(now, 3, SnapshotReply(2, 4, 0))).loads
+
+
+def test_a_chunk_that_the_disk_no_longer_has_makes_the_leader_look_anew() -> None:
+    raft = leader_with_a_compacted_log()
+    now = raft.core.now
+    raft.step(Receive(now, 3, AppendRejected(2, 3, 0, 0, 0)))
+    assert not raft.step(ChunkLoaded(now, 3, snapshot(4, 2), 0, b"")).send
+    assert raft.core.progress[3].state is ProgressState.PROBE
 
 
 def test_who_was_just_sent_a_request_gets_no_heartbeat() -> None:
