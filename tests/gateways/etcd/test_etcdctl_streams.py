@@ -70,16 +70,9 @@ def lines(process: subprocess.Popen[str], count: int) -> list[str]:
     return [process.stdout.readline().rstrip("\n") for _ in range(count)]
 
 
-def watched(ctl: Ctl, *arguments: str, ready: str = "ready") -> list[str]:
-    """Watch while keys change; return what the watch wrote up to a last key."""
-    with running(ctl, "watch", *arguments) as watch:
-        # A watch says nothing when it begins: it has begun once it sees something.
-        seen: list[str] = []
-        assert watch.stdout is not None
-        deadline = time.monotonic() + PATIENCE
-        while ready not in seen and time.monotonic() < deadline:
-            ctl.run("put", "w/ready", ready)
-            seen += lines(watch, 3)
+def watched(ctl: Ctl, *arguments: str) -> list[str]:
+    """Watch from the beginning on while keys change; return what was written up to a last one."""
+    with running(ctl, "watch", *arguments, "--rev=1") as watch:
         for line in (
             "put w/a 1",
             "put w/a 2",
@@ -89,10 +82,10 @@ def watched(ctl: Ctl, *arguments: str, ready: str = "ready") -> list[str]:
             "put w/end .",
         ):
             assert ctl.run(*line.split()).returncode == 0
-        while seen[-1] != ".":
+        seen: list[str] = []
+        while not seen or seen[-1] != ".":
             seen += lines(watch, 1)
-        last = max(place for place, line in enumerate(seen) if line == ready)
-        return seen[last + 1 :]
+        return seen
 
 
 def test_a_watch_sees_what_an_etcd_s_would(pair: tuple[Ctl, Ctl]) -> None:
@@ -153,7 +146,7 @@ def test_a_lock_is_held_by_one_at_a_time(pair: tuple[Ctl, Ctl]) -> None:
             (key,) = lines(first, 1)
             assert key.startswith("l/")
             with running(ctl, "lock", "l") as second:
-                while len(ctl.run("get", "l/", "--prefix", "--keys-only").stdout.split()) < 2:  # noqa: ASYNC251  another process
+                while len(ctl.run("get", "l/", "--prefix", "--keys-only").stdout.split()) < 2:
                     time.sleep(0.02)
                 first.send_signal(signal.SIGINT)
                 (other,) = lines(second, 1)

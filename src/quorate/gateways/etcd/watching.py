@@ -125,7 +125,7 @@ class WatchStream:
         refusal = ""
         if end and start >= end:
             refusal = EMPTY_RANGE
-        elif request.watch_id in self._watches:
+        elif request.watch_id and request.watch_id in self._watches:
             refusal = DUPLICATE_ID
         if refusal:
             await self._call.send(
