@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final, Protocol
 
+import msgspec
+
 from quorate.codecs.etcd.messages import MESSAGES
 from quorate.errors import Compacted, QuorateError
 from quorate.gateways.etcd.checks import bounds
@@ -139,21 +141,20 @@ class WatchStream:
             )
             return
         identifier = request.watch_id or self._free_id()
-        source = self._store.watch(
-            WatchRequest(
-                start,
-                end if request.range_end else None,
-                max(0, request.start_revision),
-                WatchDetail.PREVIOUS if request.prev_kv else WatchDetail.EVENT,
-            )
+        asked = WatchRequest(
+            start,
+            end if request.range_end else None,
+            max(0, request.start_revision),
+            WatchDetail.PREVIOUS if request.prev_kv else WatchDetail.EVENT,
         )
-        watch = self._watches[identifier] = _Watch(identifier, request, source)
+        source = self._store.watch(asked)
+        watch = self._watches[identifier] = _Watch(identifier, request, asked, source)
         header = self._headers.latest()
         if request.start_revision <= 0:
             await source.opened.wait()
             header = self._headers.at(max(1, source.revision))
         await self._call.send(_WatchResponse(header=header, watch_id=identifier, created=True))
-        self._scope.spawn(self._pump(watch), f"watch {identifier}")
+        self._scope.spawn(self._serve(watch), f"watch {identifier}")
 
     def _free_id(self) -> int:
         while self._next_id in self._watches:
@@ -171,25 +172,16 @@ class WatchStream:
             _WatchResponse(header=self._headers.latest(), watch_id=identifier, canceled=True)
         )
 
-    async def _pump(self, watch: _Watch) -> None:
+    async def _serve(self, watch: _Watch) -> None:
         """Send a watch's events until it is cancelled, or its history is gone."""
-        told = self._loop.time()
         try:
-            async for batch in watch.source:
-                if watch.identifier not in self._watches:
-                    return
-                events = [each for each in batch.events if each.kind not in watch.filtered]
-                if events:
-                    await self._send_events(watch, batch.revision, events)
-                    told = self._loop.time()
-                elif watch.progress and self._loop.time() - told >= PROGRESS_SECONDS:
-                    await self._call.send(
-                        _WatchResponse(
-                            header=self._headers.at(batch.revision), watch_id=watch.identifier
-                        )
-                    )
-                    told = self._loop.time()
-                watch.reached(batch.revision)
+            try:
+                await self._pump(watch)
+            except Compacted as error:
+                if error.compact_revision != watch.asked.from_revision:
+                    raise
+                await self._begin_at_compaction(watch)
+                await self._pump(watch)
         except Compacted as error:
             self._watches.pop(watch.identifier, None)
             watch.reached(EVERYTHING)
@@ -201,6 +193,44 @@ class WatchStream:
                     compact_revision=error.compact_revision,
                 )
             )
+
+    async def _pump(self, watch: _Watch) -> None:
+        told = self._loop.time()
+        async for batch in watch.source:
+            if watch.identifier not in self._watches:
+                return
+            events = [each for each in batch.events if each.kind not in watch.filtered]
+            if events:
+                await self._send_events(watch, batch.revision, events)
+                told = self._loop.time()
+            elif watch.progress and self._loop.time() - told >= PROGRESS_SECONDS:
+                header = self._headers.at(batch.revision)
+                await self._call.send(_WatchResponse(header=header, watch_id=watch.identifier))
+                told = self._loop.time()
+            watch.reached(batch.revision)
+
+    async def _begin_at_compaction(self, watch: _Watch) -> None:
+        """Begin with what is left of the revision that was compacted last, as etcd does.
+
+        Of what it changed, the puts can still be read, and whoever deleted is forgotten.
+        """
+        asked = watch.asked
+        revision = asked.from_revision
+        end = asked.key + b"\0" if asked.end is None else asked.end
+        left = await self._store.range(
+            Range(
+                asked.key,
+                end,
+                revision=revision,
+                min_mod_revision=revision,
+                max_mod_revision=revision,
+            )
+        )
+        if left.items and EventKind.PUT not in watch.filtered:
+            events = [Event(EventKind.PUT, item) for item in left.items]
+            await self._send_events(watch, revision, events)
+        await watch.source.close()
+        watch.source = self._store.watch(msgspec.structs.replace(asked, from_revision=revision + 1))
 
     async def _send_events(self, watch: _Watch, revision: int, events: list[Event]) -> None:
         parts = _fragments(events) if watch.fragments else iter([events])
@@ -228,8 +258,11 @@ class WatchStream:
 class _Watch:
     """One watch of a stream, and who waits for it to get somewhere."""
 
-    def __init__(self, identifier: int, request: Any, source: OpenWatch) -> None:
+    def __init__(
+        self, identifier: int, request: Any, asked: WatchRequest, source: OpenWatch
+    ) -> None:
         self.identifier = identifier
+        self.asked = asked
         self.source = source
         self.fragments = request.fragment
         self.progress = request.progress_notify
