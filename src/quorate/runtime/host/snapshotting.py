@@ -37,6 +37,8 @@ CATCH_UP_BYTES = 16 * 1024 * 1024
 ENTRY_OVERHEAD_BYTES = 128
 """What an entry costs beside its data, in memory and at the next start."""
 DISK_FULL_RETRY_SECONDS = 5.0
+RECEIVE_RETRY_SECONDS = 1.0
+"""How long a follower whose disk was full takes nothing: the cluster may be waiting for it."""
 
 logger = logging.getLogger("quorate.node")
 
@@ -151,7 +153,7 @@ class Snapshotting:
         except DiskFull as error:
             # Unanswered, so that the leader sends it again; what was received stays.
             logger.error("no snapshot was received: %s", error)  # noqa: TRY400  the message says all
-            await asyncio.sleep(DISK_FULL_RETRY_SECONDS)
+            await asyncio.sleep(RECEIVE_RETRY_SECONDS)
         finally:
             self._busy = False
 
