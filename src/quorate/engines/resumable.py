@@ -110,6 +110,17 @@ class ResumableWatch:
             self._arrived.clear()
             await self._arrived.wait()
 
+    def arrived(self, events_max: int) -> list[WatchBatch]:
+        """Take what has arrived already, at most about so many events; nothing is waited for."""
+        taken: list[WatchBatch] = []
+        events = 0
+        while self._batches and events < events_max:
+            batch = self._batches.popleft()
+            self.handed = batch.revision
+            events += len(batch.events)
+            taken.append(batch)
+        return taken
+
     async def close(self) -> None:
         """Stop watching; iteration ends."""
         if not self._closed:

@@ -36,6 +36,8 @@ NO_WATCH: Final = -1
 """The id in answers that concern no watch, or all of a stream."""
 FRAGMENT_BYTES: Final = 1_572_864
 """Events of one answer, about, where the client takes them in fragments: etcd's request limit."""
+EVENTS_MAX: Final = 1000
+"""Events of one answer, about, where more have arrived (etcd's `watchBatchMaxRevs`)."""
 PROGRESS_SECONDS: Final = 600.0
 """How long a watch that asked for progress hears nothing, at most (etcd's default)."""
 EVERYTHING: Final = 1 << 63
@@ -55,6 +57,9 @@ class OpenWatch(Protocol):
 
     def __aiter__(self) -> AsyncIterator[WatchBatch]:
         """Iterate over batches, marks of progress too."""
+
+    def arrived(self, events_max: int) -> list[WatchBatch]:
+        """Take what has arrived already, at most about so many events."""
 
     async def close(self) -> None:
         """Stop watching."""
@@ -199,15 +204,19 @@ class WatchStream:
         async for batch in watch.source:
             if watch.identifier not in self._watches:
                 return
-            events = [each for each in batch.events if each.kind not in watch.filtered]
+            batches = [batch, *watch.source.arrived(EVENTS_MAX)]
+            revision = batches[-1].revision
+            events = [
+                each for one in batches for each in one.events if each.kind not in watch.filtered
+            ]
             if events:
-                await self._send_events(watch, batch.revision, events)
+                await self._send_events(watch, revision, events)
                 told = self._loop.time()
             elif watch.progress and self._loop.time() - told >= PROGRESS_SECONDS:
-                header = self._headers.at(batch.revision)
+                header = self._headers.at(revision)
                 await self._call.send(_WatchResponse(header=header, watch_id=watch.identifier))
                 told = self._loop.time()
-            watch.reached(batch.revision)
+            watch.reached(revision)
 
     async def _begin_at_compaction(self, watch: _Watch) -> None:
         """Begin with what is left of the revision that was compacted last, as etcd does.
