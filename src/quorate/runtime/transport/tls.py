@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self, TypeAlias
 
@@ -67,9 +67,16 @@ class ReloadingContext(ssl.SSLContext):
     _current: ssl.SSLContext
 
     @classmethod
-    def for_server(cls, config: TlsConfig) -> Self:
-        """Return a context for listening; raises ConfigurationError."""
-        return cls._of(ssl.PROTOCOL_TLS_SERVER, config, config.server_context)
+    def for_server(cls, config: TlsConfig, *, protocols: Sequence[str] = ()) -> Self:
+        """Return a context for listening, which offers protocols (ALPN); ConfigurationError."""
+
+        def make() -> ssl.SSLContext:
+            context = config.server_context()
+            if protocols:
+                context.set_alpn_protocols(protocols)
+            return context
+
+        return cls._of(ssl.PROTOCOL_TLS_SERVER, config, make)
 
     @classmethod
     def for_client(cls, config: TlsConfig) -> Self:

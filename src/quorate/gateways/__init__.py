@@ -1,0 +1,1 @@
+"""Other systems' protocols, spoken by a cluster of ours."""
