@@ -288,13 +288,19 @@ class Connection(asyncio.Protocol):
         self._streams.reset_all()
         self._timer.cancel()
         transport = self._transport
+        if transport.is_closing():
+            return
         self._timer = self.loop.call_later(CLOSE_SECONDS, transport.abort)
         if not transport.can_write_eof():
             transport.close()
             return
         # What the client still sends is read: closing a socket over unread bytes would
         # take our last words back.
-        transport.write_eof()
+        try:
+            transport.write_eof()
+        except OSError:
+            transport.abort()
+            return
         if not transport.is_reading():
             transport.resume_reading()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from quorate.gateways.grpc.connection import Connection
 from quorate.gateways.grpc.limits import GrpcLimits
@@ -18,6 +20,20 @@ from quorate.runtime.transport.tls import ReloadingContext, TlsConfig
 
 PROTOCOLS: Final = ("h2", "http/1.1")
 """What is offered in the TLS handshake; the first bytes decide."""
+KEEPALIVE_SECONDS: Final = 75.0
+"""How long a connection of HTTP/1.1 may wait for its next request."""
+
+
+class _OurFaults(logging.Filter):
+    """Lets pass what went wrong here, and not what a client did wrong."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, HttpProcessingError)
+
+
+http_logger = logging.getLogger("quorate.grpc.http")
+http_logger.addFilter(_OurFaults())
 
 
 class GrpcServer:
@@ -66,7 +82,11 @@ class GrpcServer:
         runner = None
         if self._application is not None:
             runner = web.AppRunner(
-                self._application, access_log=None, shutdown_timeout=self._limits.grace_seconds
+                self._application,
+                access_log=None,
+                logger=http_logger,
+                keepalive_timeout=KEEPALIVE_SECONDS,
+                shutdown_timeout=self._limits.grace_seconds,
             )
             await runner.setup()
         book = self._book = _Book(self._methods, self._limits, runner)
