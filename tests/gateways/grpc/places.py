@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-import grpc.aio
 import uvloop
 from aiohttp import web
+from grpc import aio
 from hpack import Decoder, Encoder
 
 from quorate.gateways.grpc.codes import Code, RpcError
@@ -20,6 +21,7 @@ from quorate.gateways.grpc.methods import Call, StreamCall, StreamMethod, UnaryM
 from quorate.gateways.grpc.server import GrpcServer
 from quorate.runtime.transport.tls import TlsConfig
 
+Channel = aio.Channel
 Result = TypeVar("Result")
 
 PATIENCE = 60.0
@@ -60,6 +62,14 @@ def same(data: bytes) -> bytes:
     return data
 
 
+def numbers(request: bytes) -> tuple[int, int]:
+    """Return how many messages are asked for, and of which size."""
+    match = re.fullmatch(rb"([0-9]{1,7}) ([0-9]{1,6})", request)
+    if match is None or int(match[2]) < 8:
+        raise RpcError(Code.INVALID_ARGUMENT, "two numbers, please")
+    return int(match[1]), int(match[2])
+
+
 class Service:
     """Handlers, and what happened to them."""
 
@@ -84,8 +94,8 @@ class Service:
         return request
 
     async def fail(self, request: bytes, _: Call) -> bytes:
-        code, _colon, message = request.decode().partition(":")
-        raise RpcError(Code(int(code)), message)
+        code, _colon, text = request.decode("utf-8", "replace").partition(":")
+        raise RpcError(Code(int(code)) if code in {"5", "9"} else Code.UNKNOWN, text)
 
     async def break_down(self, request: bytes, _: Call) -> bytes:
         raise ValueError(request.decode())
@@ -133,8 +143,7 @@ class Service:
     async def count(self, call: StreamCall) -> None:
         """Send so many messages of so many bytes."""
         request = await call.receive()
-        assert request is not None
-        number, size = map(int, request.split())
+        number, size = numbers(request or b"")
         try:
             for index in range(number):
                 await call.send(b"%08d" % index + bytes(size - 8))
@@ -173,17 +182,34 @@ async def serving(
 
 
 @asynccontextmanager
-async def channel_to(server: GrpcServer, **options: int) -> AsyncIterator[grpc.aio.Channel]:
+async def channel_to(server: GrpcServer, **options: int) -> AsyncIterator[Channel]:
     """A channel of grpcio's."""
     named = [(f"grpc.{name}", value) for name, value in options.items()]
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", options=named) as channel:
+    async with aio.insecure_channel(f"127.0.0.1:{server.port}", options=named) as channel:
         yield channel
 
 
 async def is_well(server: GrpcServer) -> None:
     """Fail unless a good client is served."""
     async with channel_to(server) as channel:
-        assert await channel.unary_unary(UNARY)(b"well?", timeout=PATIENCE) == b"well?"
+        assert await unary_unary(channel, UNARY)(b"well?", timeout=PATIENCE) == b"well?"
+
+
+def unary_unary(channel: aio.Channel, path: str) -> aio.UnaryUnaryMultiCallable[bytes, bytes]:
+    """A method of plain bytes, as the three that follow."""
+    return channel.unary_unary(path)
+
+
+def unary_stream(channel: aio.Channel, path: str) -> aio.UnaryStreamMultiCallable[bytes, bytes]:
+    return channel.unary_stream(path)
+
+
+def stream_unary(channel: aio.Channel, path: str) -> aio.StreamUnaryMultiCallable[bytes, bytes]:
+    return channel.stream_unary(path)
+
+
+def stream_stream(channel: aio.Channel, path: str) -> aio.StreamStreamMultiCallable[bytes, bytes]:
+    return channel.stream_stream(path)
 
 
 class Frame:

@@ -27,6 +27,8 @@ from .places import (
     run,
     same,
     serving,
+    stream_stream,
+    unary_unary,
     wire_to,
 )
 
@@ -92,10 +94,10 @@ def test_the_usual_client_sees_its_deadline(loop: str) -> None:
         service = Service()
         async with serving(service) as server, channel_to(server) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as raised:
-                await channel.unary_unary(WAIT)(b"", timeout=0.05)
+                await unary_unary(channel, WAIT)(b"", timeout=0.05)
             assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             assert await service.ended.get() == "cancelled"
-            assert await channel.unary_unary(UNARY)(b"on", timeout=PATIENCE) == b"on"
+            assert await unary_unary(channel, UNARY)(b"on", timeout=PATIENCE) == b"on"
 
     run(loop, main)
 
@@ -105,16 +107,16 @@ def test_a_call_that_the_client_cancels_is_cancelled(loop: str) -> None:
     async def main() -> None:
         service = Service()
         async with serving(service) as server, channel_to(server) as channel:
-            waiting = channel.unary_unary(WAIT)(b"")
+            waiting = unary_unary(channel, WAIT)(b"")
             await service.started.get()
             waiting.cancel()
             assert await service.ended.get() == "cancelled"
-            chat = channel.stream_stream(CHAT)()
+            chat = stream_stream(channel, CHAT)()
             await chat.write(b"hello")
             await chat.read()
             chat.cancel()
             assert await service.ended.get() == "cancelled"
-            assert await channel.unary_unary(UNARY)(b"on") == b"on"
+            assert await unary_unary(channel, UNARY)(b"on") == b"on"
 
     run(loop, main)
 
@@ -124,7 +126,7 @@ def test_a_lost_connection_cancels_all_of_its_calls_and_no_other(loop: str) -> N
     async def main() -> None:
         service = Service()
         async with serving(service) as server, channel_to(server) as other:
-            kept = other.unary_unary(WAIT)(b"kept")
+            kept = unary_unary(other, WAIT)(b"kept")
             await service.started.get()
             async with wire_to(server) as wire:
                 for stream in range(1, 101, 2):
@@ -151,7 +153,7 @@ def test_a_handler_that_was_cancelled_by_its_own_server_says_so(loop: str) -> No
         service.methods[ODD] = UnaryMethod(same, same, odd)
         async with serving(service) as server, channel_to(server) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as raised:
-                await channel.unary_unary(ODD)(b"")
+                await unary_unary(channel, ODD)(b"")
             assert raised.value.code() is grpc.StatusCode.CANCELLED
 
     run(loop, main)
@@ -205,7 +207,7 @@ def test_a_server_that_closes_lets_calls_end(loop: str) -> None:
         server = GrpcServer(service.methods)
         await server.start("127.0.0.1", 0)
         async with channel_to(server) as channel:
-            waiting = channel.unary_unary(WAIT)(b"the last")
+            waiting = unary_unary(channel, WAIT)(b"the last")
             await service.started.get()
             closing = asyncio.create_task(server.close())
             await asyncio.sleep(0)
@@ -224,8 +226,8 @@ def test_calls_that_do_not_end_in_time_are_cut(loop: str) -> None:
         server = GrpcServer(service.methods, limits=GrpcLimits(grace_seconds=0.05))
         await server.start("127.0.0.1", 0)
         async with channel_to(server) as channel:
-            waiting = channel.unary_unary(WAIT)(b"")
-            chat = channel.stream_stream(CHAT)()
+            waiting = unary_unary(channel, WAIT)(b"")
+            chat = stream_stream(channel, CHAT)()
             await service.started.get()
             await service.started.get()
             await server.close()
@@ -258,6 +260,7 @@ def test_a_client_is_told_before_the_connection_closes(loop: str) -> None:
             assert (await wire.read_fields(1))["grpc-status"] == "0"
             code, text = await wire.read_goaway()
             assert (code, text) == (0, "the server is shutting down")
+            wire.writer.close()
             await closing
 
     run(loop, main)
@@ -274,6 +277,8 @@ def test_a_connection_that_says_nothing_does_not_delay_the_end(loop: str) -> Non
             await wire.read_end()
             ping = await well.read_until(frames.PING)
             well.send_frame(frames.PING, frames.ACK, 0, ping.payload)
+            await well.read_goaway()
+            well.writer.close()
             await closing
 
     run(loop, main)
@@ -319,5 +324,103 @@ def test_a_slow_reader_holds_a_handler_up_and_its_end_lets_it_go(loop: str) -> N
             assert service.sent == 85_535 // 10_005
             wire.send_frame(frames.RST_STREAM, 0, 1, b"\0\0\0\x08")
             assert await service.ended.get() == "cancelled"
+
+    run(loop, main)
+
+
+@all_loops
+def test_a_deadline_in_the_middle_of_a_message_resets_the_stream(loop: str) -> None:
+    async def main() -> None:
+        service = Service()
+        async with serving(service) as server, wire_to(server) as wire:
+            wire.send_frame(
+                frames.HEADERS,
+                frames.END_HEADERS,
+                1,
+                wire.request(COUNT, grpc_timeout="50m"),
+            )
+            wire.send_frame(frames.DATA, frames.END_STREAM, 1, message(b"10 100000"))
+            reset = await wire.read_until(frames.RST_STREAM, 1)
+            assert reset.payload == b"\0\0\0\x08"
+            assert await service.ended.get() == "cancelled"
+            # Nothing of what waited is counted any more.
+            wire.send_frame(frames.WINDOW_UPDATE, 0, 0, (1_000_000).to_bytes(4, "big"))
+            wire.send_frame(frames.HEADERS, frames.END_HEADERS, 3, wire.request())
+            wire.send_frame(frames.DATA, frames.END_STREAM, 3, message(b"on"))
+            assert (await wire.read_until(frames.DATA)).payload == message(b"on")
+
+    run(loop, main)
+
+
+@all_loops
+def test_an_answer_that_waits_for_a_window_ends_with_its_stream(loop: str) -> None:
+    async def main() -> None:
+        service = Service()
+        async with serving(service) as server, wire_to(server) as wire:
+            for stream in (1, 3, 5):
+                wire.send_frame(frames.HEADERS, frames.END_HEADERS, stream, wire.request())
+                body = message(bytes(100_000))
+                wire.send_frame(frames.DATA, 0, stream, body[:16_384])
+                for begin in range(16_384, len(body), 16_384):
+                    wire.send_frame(frames.DATA, 0, stream, body[begin : begin + 16_384])
+                wire.send_frame(frames.DATA, frames.END_STREAM, stream)
+            await wire.read_until(frames.DATA)
+            for stream in (1, 3):
+                wire.send_frame(frames.RST_STREAM, 0, stream, b"\0\0\0\x08")
+            wire.send_frame(frames.WINDOW_UPDATE, 0, 0, (1_000_000).to_bytes(4, "big"))
+            wire.send_frame(frames.WINDOW_UPDATE, 0, 5, (1_000_000).to_bytes(4, "big"))
+            while (await wire.read_fields(5)).get("grpc-status") != "0":
+                pass
+
+    run(loop, main)
+
+
+@all_loops
+def test_a_request_may_end_with_fields_of_its_own(loop: str) -> None:
+    async def main() -> None:
+        async with serving(Service()) as server, wire_to(server) as wire:
+            wire.send_frame(frames.HEADERS, frames.END_HEADERS, 1, wire.request())
+            wire.send_frame(frames.DATA, 0, 1, message(b"x"))
+            trailer = wire.encoder.encode([("checksum", "1")])
+            wire.send_frame(frames.HEADERS, TAIL, 1, trailer)
+            await wire.read_fields(1)
+            assert (await wire.read_fields(1))["grpc-status"] == "0"
+            # Some that cross with the end of the answer are read, and mean nothing.
+            wire.send_frame(frames.HEADERS, TAIL, 1, wire.encoder.encode([("late", "2")]))
+            wire.send_frame(frames.DATA, 0, 1, b"late")
+            wire.send_frame(frames.RST_STREAM, 0, 1, bytes(4))
+            wire.send_frame(frames.WINDOW_UPDATE, 0, 1, b"\0\0\0\x01")
+            wire.send_frame(frames.HEADERS, frames.END_HEADERS, 3, wire.request(late="2"))
+            wire.send_frame(frames.DATA, frames.END_STREAM, 3, message(b"on"))
+            await wire.read_fields(3)
+            assert (await wire.read_fields(3))["grpc-status"] == "0"
+
+    run(loop, main)
+
+
+@all_loops
+def test_a_port_that_is_taken_is_an_error_after_which_another_can_be_tried(loop: str) -> None:
+    async def main() -> None:
+        async with serving(Service()) as first:
+            second = GrpcServer(Service().methods)
+            with pytest.raises(OSError, match="in use"):
+                await second.start("127.0.0.1", first.port)
+            await second.start("127.0.0.1", 0)
+            await is_well(second)
+            await second.close()
+
+    run(loop, main)
+
+
+@all_loops
+def test_a_client_that_leaves_at_once_leaves_nothing_behind(loop: str) -> None:
+    async def main() -> None:
+        async with serving(Service()) as server:
+            for greet in (b"", frames.PREFACE, frames.PREFACE + frames.frame(99, 0, 0)):
+                for _ in range(20):
+                    async with wire_to(server, greet=greet) as wire:
+                        if greet:
+                            wire.writer.transport.abort()
+            await is_well(server)
 
     run(loop, main)

@@ -25,6 +25,9 @@ from .places import (
     run,
     same,
     serving,
+    stream_stream,
+    stream_unary,
+    unary_stream,
 )
 
 all_loops = pytest.mark.parametrize("loop", LOOPS)
@@ -41,7 +44,7 @@ def test_each_message_of_a_conversation_is_answered_when_it_comes(loop: str) -> 
     async def main() -> None:
         service = Service()
         async with serving(service) as server, channel_to(server) as channel:
-            chat = channel.stream_stream(CHAT)()
+            chat = stream_stream(channel, CHAT)()
             for text in (b"one", b"", b"three" * 50_000):
                 await chat.write(text)
                 assert await chat.read() == text
@@ -57,7 +60,7 @@ def test_each_message_of_a_conversation_is_answered_when_it_comes(loop: str) -> 
 def test_many_conversations_share_a_connection(loop: str) -> None:
     async def main() -> None:
         async with serving(Service()) as server, channel_to(server) as channel:
-            chats = [channel.stream_stream(CHAT)() for _ in range(1000)]
+            chats = [stream_stream(channel, CHAT)() for _ in range(1000)]
             for number, chat in enumerate(chats):
                 await chat.write(b"%d" % number)
             for number, chat in enumerate(chats):
@@ -78,7 +81,7 @@ def test_a_stream_of_responses_arrives_whole_and_in_order(
 ) -> None:
     async def main() -> None:
         async with serving(Service()) as server, channel_to(server) as channel:
-            call = channel.unary_stream(COUNT)(b"%d %d" % (number, size))
+            call = unary_stream(channel, COUNT)(b"%d %d" % (number, size))
             got = [message async for message in call]
             assert [int(message[:8]) for message in got] == list(range(number))
             assert {len(message) for message in got} <= {size}
@@ -93,7 +96,7 @@ def test_a_stream_of_requests_arrives_whole_and_in_order(loop: str, number: int,
         service = Service()
         service.go_on.set()
         async with serving(service) as server, channel_to(server) as channel:
-            got = await channel.stream_unary(COLLECT)(several(number, size))
+            got = await stream_unary(channel, COLLECT)(several(number, size))
             assert got == b"".join([message async for message in several(number, size)])
 
     run(loop, main)
@@ -103,7 +106,7 @@ def test_a_stream_of_requests_arrives_whole_and_in_order(loop: str, number: int,
 def test_requests_may_be_compressed_one_by_one(loop: str) -> None:
     async def main() -> None:
         async with serving(Service()) as server, channel_to(server) as channel:
-            chat = channel.stream_stream(CHAT)(compression=grpc.Compression.Gzip)
+            chat = stream_stream(channel, CHAT)(compression=grpc.Compression.Gzip)
             for text in (b"a" * 100_000, b"", b"x"):
                 await chat.write(text)
                 assert await chat.read() == text
@@ -122,7 +125,7 @@ def test_a_client_gets_no_further_ahead_than_its_window(loop: str) -> None:
             serving(service, limits=limits) as server,
             channel_to(server) as channel,
         ):
-            call = channel.stream_unary(IGNORE)()
+            call = stream_unary(channel, IGNORE)()
             written = 0
 
             async def write() -> None:
@@ -137,7 +140,7 @@ def test_a_client_gets_no_further_ahead_than_its_window(loop: str) -> None:
             # Others are served however much this one has sent.
             for _ in range(20):
                 await is_well(server)
-                chat = channel.stream_stream(CHAT)()
+                chat = stream_stream(channel, CHAT)()
                 await chat.write(b"hello")
                 assert await chat.read() == b"hello"
                 chat.cancel()
@@ -157,7 +160,7 @@ def test_a_message_larger_than_the_window_is_taken_nevertheless(loop: str) -> No
             serving(Service(), limits=limits) as server,
             channel_to(server) as channel,
         ):
-            chat = channel.stream_stream(CHAT)()
+            chat = stream_stream(channel, CHAT)()
             for _ in range(3):
                 await chat.write(b"x" * 1_000_000)
                 assert await chat.read() == b"x" * 1_000_000
@@ -176,7 +179,7 @@ def test_a_message_over_the_limit_ends_the_call(loop: str) -> None:
             serving(service, limits=limits) as server,
             channel_to(server) as channel,
         ):
-            chat = channel.stream_stream(CHAT)()
+            chat = stream_stream(channel, CHAT)()
             await chat.write(bytes(1000))
             assert await chat.read() == bytes(1000)
             await chat.write(bytes(1001))
@@ -199,7 +202,7 @@ def test_a_handler_may_end_the_call_while_the_client_still_writes(loop: str) -> 
         service = Service()
         service.methods[ODD] = StreamMethod(same, same, odd)
         async with serving(service) as server, channel_to(server) as channel:
-            chat = channel.stream_stream(ODD)()
+            chat = stream_stream(channel, ODD)()
             assert await chat.read() == b"enough"
             assert await chat.code() is grpc.StatusCode.ABORTED
             assert await chat.details() == "I have heard enough"
@@ -219,7 +222,7 @@ def test_messages_of_several_tasks_never_mix(loop: str) -> None:
         service = Service()
         service.methods[ODD] = StreamMethod(same, same, odd)
         async with serving(service) as server, channel_to(server) as channel:
-            got = [message async for message in channel.unary_stream(ODD)(b"")]
+            got = [message async for message in unary_stream(channel, ODD)(b"")]
             assert sorted(got) == [b"%d" % digit * size for digit in range(10)]
 
     run(loop, main)
@@ -236,7 +239,7 @@ def test_after_its_end_a_call_takes_and_gives_nothing(loop: str) -> None:
         service = Service()
         service.methods[ODD] = StreamMethod(same, same, odd)
         async with serving(service) as server, channel_to(server) as channel:
-            assert [message async for message in channel.unary_stream(ODD)(b"")] == []
+            assert [message async for message in unary_stream(channel, ODD)(b"")] == []
             for late in (kept[0].send(b"late"), kept[0].receive()):
                 with pytest.raises(RpcError, match="the call has ended"):
                     await late
@@ -258,7 +261,7 @@ def test_only_one_task_may_wait_for_requests(loop: str) -> None:
         service = Service()
         service.methods[ODD] = StreamMethod(same, same, odd)
         async with serving(service) as server, channel_to(server) as channel:
-            chat = channel.stream_stream(ODD)()
+            chat = stream_stream(channel, ODD)()
             assert await chat.read() == b"said so"
             await chat.write(b"first")
             assert await chat.code() is grpc.StatusCode.OK
@@ -270,7 +273,7 @@ def test_only_one_task_may_wait_for_requests(loop: str) -> None:
 def test_an_unreadable_request_ends_the_call_by_the_clients_fault(loop: str) -> None:
     async def main() -> None:
         async with serving(Service()) as server, channel_to(server) as channel:
-            chat = channel.stream_stream(CHAT)()
+            chat = stream_stream(channel, CHAT)()
             await chat.write(b"unreadable")
             assert await chat.code() is grpc.StatusCode.INTERNAL
             assert await chat.details() == "grpc: error unmarshalling request"

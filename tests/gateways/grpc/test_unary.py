@@ -25,6 +25,7 @@ from .places import (
     is_well,
     run,
     serving,
+    unary_unary,
 )
 
 all_loops = pytest.mark.parametrize("loop", LOOPS)
@@ -37,7 +38,7 @@ def test_a_message_of_any_size_comes_back_as_it_was(loop: str, size: int) -> Non
 
     async def main() -> None:
         async with serving(Service()) as server, channel_to(server) as channel:
-            call = channel.unary_unary(UNARY)
+            call = unary_unary(channel, UNARY)
             assert await call(sent) == sent
             assert await call(sent) == sent
 
@@ -48,7 +49,7 @@ def test_a_message_of_any_size_comes_back_as_it_was(loop: str, size: int) -> Non
 def test_the_blocking_client_is_served_as_well(loop: str) -> None:
     def ask(port: int) -> list[bytes]:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            call = channel.unary_unary(UNARY)
+            call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(UNARY)
             return [call(b"%d" % number, timeout=PATIENCE) for number in range(20)]
 
     async def main() -> None:
@@ -63,10 +64,10 @@ def test_calls_on_one_connection_do_not_wait_for_each_other(loop: str) -> None:
     async def main() -> None:
         service = Service()
         async with serving(service) as server, channel_to(server) as channel:
-            waiting = [channel.unary_unary(WAIT)(b"%d" % number) for number in range(1000)]
+            waiting = [unary_unary(channel, WAIT)(b"%d" % number) for number in range(1000)]
             for _ in waiting:
                 await service.started.get()
-            assert await channel.unary_unary(UNARY)(b"in between") == b"in between"
+            assert await unary_unary(channel, UNARY)(b"in between") == b"in between"
             assert server.connections == 1
             service.go_on.set()
             answers = await asyncio.gather(*waiting)
@@ -84,7 +85,7 @@ def test_calls_over_the_bound_wait_in_the_client(loop: str) -> None:
             serving(service, limits=limits) as server,
             channel_to(server) as channel,
         ):
-            calls = [channel.unary_unary(WAIT)(b"%d" % number) for number in range(50)]
+            calls = [unary_unary(channel, WAIT)(b"%d" % number) for number in range(50)]
             for _ in range(10):
                 await service.started.get()
             service.go_on.set()
@@ -102,7 +103,7 @@ def test_an_error_arrives_with_its_code_and_every_character(loop: str, message: 
     async def main() -> None:
         async with serving(Service()) as server, channel_to(server) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as raised:
-                await channel.unary_unary(FAIL)(f"5:{message}".encode())
+                await unary_unary(channel, FAIL)(f"5:{message}".encode())
             assert raised.value.code() is grpc.StatusCode.NOT_FOUND
             assert raised.value.details() == message
 
@@ -114,7 +115,7 @@ def test_a_message_that_is_far_too_long_is_cut_at_a_character(loop: str) -> None
     async def main() -> None:
         async with serving(Service()) as server, channel_to(server) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as raised:
-                await channel.unary_unary(FAIL)(b"5:x" + "é".encode() * 5000)
+                await unary_unary(channel, FAIL)(b"5:x" + "é".encode() * 5000)
             details = raised.value.details()
             assert details is not None
             assert details.startswith("xéé")
@@ -130,7 +131,7 @@ def test_what_a_handler_did_not_mean_to_raise_is_logged_and_not_told(
     async def main() -> None:
         async with serving(Service()) as server, channel_to(server) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as raised:
-                await channel.unary_unary(BREAK)(b"the password is 1234")
+                await unary_unary(channel, BREAK)(b"the password is 1234")
             assert raised.value.code() is grpc.StatusCode.INTERNAL
             assert "1234" not in str(raised.value.details())
             await is_well(server)
@@ -149,7 +150,7 @@ def test_a_request_that_cannot_be_decoded_is_the_clients_fault(
     async def main() -> None:
         async with serving(Service()) as server, channel_to(server) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as raised:
-                await channel.unary_unary(UNARY)(b"unreadable")
+                await unary_unary(channel, UNARY)(b"unreadable")
             assert raised.value.code() is grpc.StatusCode.INTERNAL
             assert raised.value.details() == "grpc: error unmarshalling request"
 
@@ -172,7 +173,7 @@ def test_what_is_not_served_is_unimplemented_in_the_words_of_grpc_go(
     async def main() -> None:
         async with serving(Service()) as server, channel_to(server) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as raised:
-                await channel.unary_unary(path)(b"")
+                await unary_unary(channel, path)(b"")
             assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
             assert raised.value.details() == details
 
@@ -185,7 +186,7 @@ def test_a_handler_is_told_who_calls_and_with_which_headers(loop: str) -> None:
         async with serving(Service()) as server, channel_to(server) as channel:
             metadata = (("token", "abc.1"), ("x-twice", "1"), ("x-twice", "2"))
             told = json.loads(
-                await channel.unary_unary(TELL)(b"", metadata=metadata, timeout=PATIENCE)
+                await unary_unary(channel, TELL)(b"", metadata=metadata, timeout=PATIENCE)
             )
             assert told["metadata"]["token"] == "abc.1"
             assert told["metadata"]["x-twice"] == "1,2"
@@ -195,7 +196,7 @@ def test_a_handler_is_told_who_calls_and_with_which_headers(loop: str) -> None:
             assert PATIENCE <= told["deadline"] < PATIENCE + 5
             assert told["address"].startswith("127.0.0.1:")
             assert told["name"] == ""
-            again = json.loads(await channel.unary_unary(TELL)(b""))
+            again = json.loads(await unary_unary(channel, TELL)(b""))
             assert again["deadline"] is None
             assert "token" not in again["metadata"]
 
@@ -206,7 +207,7 @@ def test_a_handler_is_told_who_calls_and_with_which_headers(loop: str) -> None:
 def test_headers_that_change_with_each_call_are_not_mixed_up(loop: str) -> None:
     async def main() -> None:
         async with serving(Service()) as server, channel_to(server) as channel:
-            call = channel.unary_unary(TELL)
+            call = unary_unary(channel, TELL)
             for number in range(300):
                 told = json.loads(await call(b"", metadata=(("x-number", str(number % 90)),)))
                 assert told["metadata"]["x-number"] == str(number % 90)
@@ -218,7 +219,7 @@ def test_headers_that_change_with_each_call_are_not_mixed_up(loop: str) -> None:
 def test_compressed_requests_are_read(loop: str) -> None:
     async def main() -> None:
         async with serving(Service()) as server, channel_to(server) as channel:
-            call = channel.unary_unary(UNARY)
+            call = unary_unary(channel, UNARY)
             sent = b"the same again and again; " * 2000
             assert await call(sent, compression=grpc.Compression.Gzip) == sent
             assert await call(b"", compression=grpc.Compression.Gzip) == b""
@@ -231,7 +232,7 @@ def test_an_encoding_that_is_not_spoken_is_named(loop: str) -> None:
     async def main() -> None:
         async with serving(Service()) as server, channel_to(server) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as raised:
-                await channel.unary_unary(UNARY)(b"x" * 1000, compression=grpc.Compression.Deflate)
+                await unary_unary(channel, UNARY)(b"x" * 1000, compression=grpc.Compression.Deflate)
             assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
             assert 'not installed for grpc-encoding "deflate"' in str(raised.value.details())
 
@@ -247,7 +248,7 @@ def test_a_message_over_the_limit_is_refused(loop: str, compression: grpc.Compre
             serving(Service(), limits=limits) as server,
             channel_to(server) as channel,
         ):
-            call = channel.unary_unary(UNARY)
+            call = unary_unary(channel, UNARY)
             assert len(await call(bytes(100_000), compression=compression)) == 100_000
             with pytest.raises(grpc.aio.AioRpcError) as raised:
                 await call(bytes(100_001), compression=compression)
@@ -268,14 +269,14 @@ def test_requests_in_progress_are_bounded_together(loop: str) -> None:
             channel_to(server) as channel,
         ):
             data = b"x" * 100_000
-            first = [channel.unary_unary(WAIT)(data) for _ in range(2)]
+            first = [unary_unary(channel, WAIT)(data) for _ in range(2)]
             for _ in first:
                 await service.started.get()
             with pytest.raises(grpc.aio.AioRpcError) as raised:
-                await channel.unary_unary(WAIT)(data)
+                await unary_unary(channel, WAIT)(data)
             assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             service.go_on.set()
             await asyncio.gather(*first)
-            assert await channel.unary_unary(UNARY)(data) == data
+            assert await unary_unary(channel, UNARY)(data) == data
 
     run(loop, main)
