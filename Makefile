@@ -56,6 +56,7 @@ bench: $(VENV)/.tested
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	$(BIN)/python -m benchmarks.coordination
 	$(BIN)/python -m benchmarks.recipes
+	$(BIN)/python -m benchmarks.grpc_servers
 
 clean:
 	rm -rf $(VENV) .quorate .coverage dist build

@@ -1,10 +1,12 @@
 #!/bin/sh
 # Installs other projects' servers from Debian's packages, without starting any of them, and
-# what the tests of partitions and of completion scripts need.
+# what the tests of partitions, of completion scripts and of the gRPC server need.
 set -eu
 missing=
 command -v ip >/dev/null 2>&1 || missing="$missing iproute2"
 command -v zookeeper-server >/dev/null 2>&1 || [ -d /usr/share/zookeeper ] || missing="$missing zookeeper"
+command -v curl >/dev/null 2>&1 || missing="$missing curl"
+command -v h2load >/dev/null 2>&1 || missing="$missing nghttp2-client"
 for shell in zsh fish; do
     command -v "$shell" >/dev/null 2>&1 || missing="$missing $shell"
 done

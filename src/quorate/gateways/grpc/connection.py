@@ -226,14 +226,16 @@ class Connection(asyncio.Protocol):
         self._streams.spend()
         self._expected = None
         self._timer.cancel()
-        for setting, value in frames.read_settings(payload):
+        settings = frames.read_settings(payload)
+        # Said before it is used: the client takes more only once it knows that we know.
+        self.out.control(frames.frame(SETTINGS, frames.ACK, 0))
+        for setting, value in settings:
             if setting == frames.INITIAL_WINDOW_SIZE:
                 self._streams.resize(value)
             elif setting == frames.MAX_FRAME_SIZE:
                 self.out.resize_frames(value)
             elif setting == frames.HEADER_TABLE_SIZE:
                 self.out.resize_table(value)
-        self.out.control(frames.frame(SETTINGS, frames.ACK, 0))
 
     def _on_ping(self, flags: int, identifier: int, payload: bytes) -> None:
         _check_connection_frame("PING", identifier)
@@ -286,13 +288,19 @@ class Connection(asyncio.Protocol):
         self._streams.reset_all()
         self._timer.cancel()
         transport = self._transport
+        if transport.is_closing():
+            return
         self._timer = self.loop.call_later(CLOSE_SECONDS, transport.abort)
         if not transport.can_write_eof():
             transport.close()
             return
         # What the client still sends is read: closing a socket over unread bytes would
         # take our last words back.
-        transport.write_eof()
+        try:
+            transport.write_eof()
+        except OSError:
+            transport.abort()
+            return
         if not transport.is_reading():
             transport.resume_reading()
 

@@ -1,4 +1,4 @@
-"""Header fields on the wire (HPACK), and the header blocks of answers.
+"""The header blocks of answers.
 
 Law: what we send never enters the peer's table, so a block is the same bytes on every
 connection, and most are made once. Source: RFC 7541; grpc, `doc/PROTOCOL-HTTP2.md` for the
@@ -7,13 +7,9 @@ fields.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final
 
-from hpack import Decoder, HPACKError, OversizedHeaderListError
-
 from quorate.gateways.grpc.codes import Code
-from quorate.gateways.grpc.frames import ConnectionFault, ErrorCode
 
 MESSAGE_BYTES: Final = 2048
 """How much of an error's message is sent: escaped it may be three times as long, and the usual
@@ -21,24 +17,6 @@ client takes 8 KiB of headers."""
 NO_TABLE: Final = b"\x20"
 """Before a block: the sender uses a table of no size. Due when the peer has made its smaller."""
 _UNESCAPED: Final = frozenset(range(0x20, 0x7F)) - {ord("%")}
-
-
-class FieldReader:
-    """Reads the header blocks of one connection, in their order."""
-
-    def __init__(self, list_bytes: int) -> None:
-        self._decoder = Decoder(list_bytes)
-
-    def read(self, block: bytes) -> Iterable[tuple[bytes, bytes]]:
-        """Return the fields; raises ConnectionFault, after which no block can be read."""
-        try:
-            return self._decoder.decode(block, raw=True)
-        except OversizedHeaderListError as error:
-            text = "the header list is too large"
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, text) from error
-        except HPACKError as error:
-            text = "a header block cannot be read"
-            raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, text) from error
 
 
 def block(*fields: tuple[bytes, bytes]) -> bytes:

@@ -6,7 +6,7 @@ Law: pure; the only error is `ConnectionFault`. Source: RFC 9113, sections 4 to 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from struct import Struct
 from typing import Final
 
@@ -113,18 +113,19 @@ def read_number(payload: bytes, kind: str) -> int:
     return number
 
 
-def read_settings(payload: bytes) -> Iterator[tuple[int, int]]:
-    """Yield settings with their values, those without meaning too; raises ConnectionFault."""
+def read_settings(payload: bytes) -> list[tuple[int, int]]:
+    """Return settings with their values, those without meaning too; raises ConnectionFault."""
     if len(payload) % _SETTING.size:
         raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"SETTINGS with {len(payload)} bytes")
-    for setting, value in _SETTING.iter_unpack(payload):
+    settings: list[tuple[int, int]] = list(_SETTING.iter_unpack(payload))
+    for setting, value in settings:
         if setting == ENABLE_PUSH and value > 1:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"ENABLE_PUSH is {value}")
         if setting == INITIAL_WINDOW_SIZE and value > STREAM_MASK:
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, f"a window of {value} bytes")
         if setting == MAX_FRAME_SIZE and not FRAME_BYTES <= value <= LARGEST_FRAME_BYTES:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"MAX_FRAME_SIZE is {value}")
-        yield setting, value
+    return settings
 
 
 def without_padding(flags: int, payload: bytes) -> bytes:

@@ -17,7 +17,8 @@ from typing import Final, TypeAlias
 import msgspec
 
 from quorate.gateways.grpc.codes import Code, RpcError
-from quorate.gateways.grpc.fields import ANSWER, FieldReader, block, ending
+from quorate.gateways.grpc.decoding import MALFORMED, Field, FieldReader
+from quorate.gateways.grpc.fields import ANSWER, block, ending
 from quorate.gateways.grpc.methods import MethodTable, StreamMethod, UnaryMethod
 
 KNOWN_HEADS: Final = 64
@@ -25,13 +26,11 @@ KNOWN_HEADS: Final = 64
 _ENCODINGS: Final = {"": False, "identity": False, "gzip": True}
 _NUMBERS: Final = bytes(range(0x80, 0xFF))
 """Fields that are one byte: a place in the table."""
-_PSEUDO: Final = frozenset((b":method", b":scheme", b":path", b":authority"))
-_NEEDED: Final = frozenset((b":method", b":scheme", b":path"))
+_PSEUDO: Final = frozenset((":method", ":scheme", ":path", ":authority"))
+_NEEDED: Final = frozenset((":method", ":scheme", ":path"))
 _FORBIDDEN: Final = frozenset(
-    (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
+    ("connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade")
 )
-_NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
-_NO_VALUE: Final = re.compile(rb"[\0\r\n]")
 _TIMEOUT: Final = re.compile(r"([0-9]{1,8})([HMSmun])")
 _UNITS: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
@@ -86,22 +85,20 @@ class HeadReader:
         return opening
 
 
-def understand(fields: Iterable[tuple[bytes, bytes]], methods: MethodTable) -> Opening:
+def understand(fields: Iterable[Field], methods: MethodTable) -> Opening:
     """Return what the fields of a request open."""
-    pseudo: dict[bytes, bytes] = {}
+    pseudo: dict[str, str] = {}
     metadata: dict[str, str] = {}
-    for name, value in fields:
-        if _NO_VALUE.search(value):
-            return Malformed()
+    for field in fields:
+        name, value = field
         if name in _PSEUDO:
             if metadata or name in pseudo:
                 return Malformed()
             pseudo[name] = value
-        elif name in _FORBIDDEN or not _NAME.fullmatch(name):
+        elif field is MALFORMED or name[0] == ":" or name in _FORBIDDEN:
             return Malformed()
         else:
-            key, text = name.decode("ascii"), value.decode("latin-1")
-            metadata[key] = f"{metadata[key]},{text}" if key in metadata else text
+            metadata[name] = f"{metadata[name]},{value}" if name in metadata else value
     if not pseudo.keys() >= _NEEDED or metadata.get("te", "trailers") != "trailers":
         return Malformed()
     return _judge(pseudo, metadata, methods)
@@ -123,14 +120,12 @@ def gzip_of(encoding: str) -> bool:
     return _ENCODINGS[encoding]
 
 
-def _judge(
-    pseudo: Mapping[bytes, bytes], metadata: dict[str, str], methods: MethodTable
-) -> Opening:
+def _judge(pseudo: Mapping[str, str], metadata: dict[str, str], methods: MethodTable) -> Opening:
     if not _is_grpc(metadata.get("content-type", "")):
         return Refusal(block((b":status", b"415")))
-    if pseudo[b":method"] != b"POST":
+    if pseudo[":method"] != "POST":
         return Refusal(block((b":status", b"405"), (b"allow", b"POST")))
-    path = pseudo[b":path"].decode("utf-8", "replace")
+    path = pseudo[":path"]
     try:
         method = methods.find(path)
         gzip = gzip_of(metadata.get("grpc-encoding", ""))

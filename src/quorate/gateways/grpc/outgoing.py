@@ -229,7 +229,9 @@ class Outgoing:
     def widen_stream(self, sender: Sender, increment: int) -> None:
         """Note that the peer takes more on a stream, whose window the caller has checked."""
         sender.window += increment
-        if sender.queue and sender.window > 0:
+        if sender.window <= 0:
+            self._ready.pop(sender, None)
+        elif sender.queue:
             self._ready[sender] = None
             self._pump()
 

