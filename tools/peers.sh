@@ -6,6 +6,7 @@ missing=
 command -v ip >/dev/null 2>&1 || missing="$missing iproute2"
 command -v zookeeper-server >/dev/null 2>&1 || [ -d /usr/share/zookeeper ] || missing="$missing zookeeper"
 command -v curl >/dev/null 2>&1 || missing="$missing curl"
+command -v etcdctl >/dev/null 2>&1 || missing="$missing etcd-client"
 command -v h2load >/dev/null 2>&1 || missing="$missing nghttp2-client"
 for shell in zsh fish; do
     command -v "$shell" >/dev/null 2>&1 || missing="$missing $shell"

@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from quorate.cli.processes import LocalCluster, LocalNode
+from quorate.cli.processes import LocalCluster, LocalNode, Ports
 
 CLONE_NEWNET = 0x40000000
 PORT = 7400
@@ -144,7 +144,8 @@ def cluster_in(network: Network, directory: Path) -> LocalCluster:
     peers = ",".join(f"node{number}={network.host(number)}:{PORT}" for number in (1, 2, 3))
     nodes: list[LocalNode] = []
     for number in (1, 2, 3):
-        node = NamespacedNode(f"node{number}", directory / f"node{number}", PORT, PORT + 1, peers)
+        ports = Ports(PORT, PORT + 1)
+        node = NamespacedNode(f"node{number}", directory / f"node{number}", ports, peers)
         node.address = f"{network.host(number)}:{PORT}"
         node.namespace = network.namespace(number)
         nodes.append(node)

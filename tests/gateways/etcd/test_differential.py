@@ -14,7 +14,7 @@ from .servers import Asking
 
 pytestmark = pytest.mark.system
 LENGTH: Final = 50
-EXAMPLES: Final = 250
+EXAMPLES: Final = 200
 LONG_EXAMPLES: Final = 2_500
 WRITTEN_TWICE: Final = "both puts and deletes"
 """The one refusal that etcd lacks: see `LEFT_OUT`."""

@@ -17,7 +17,7 @@ from .programs import HOW_TO_GET, Ctl, programs
 pytestmark = pytest.mark.system
 
 
-@pytest.fixture(params=["3.5", "3.4"])
+@pytest.fixture(params=["3.5", pytest.param("3.4", marks=pytest.mark.soak)])
 def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Ctl, Ctl]]:
     """A fresh etcd and a fresh node, so that revisions are equal too."""
     binary = programs().get(request.param)

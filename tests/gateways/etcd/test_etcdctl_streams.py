@@ -23,7 +23,7 @@ pytestmark = pytest.mark.system
 PATIENCE = 30.0
 
 
-@pytest.fixture(params=["3.5", "3.4"])
+@pytest.fixture(params=["3.5", pytest.param("3.4", marks=pytest.mark.soak)])
 def binary(request: pytest.FixtureRequest) -> Path:
     found = programs().get(request.param)
     if found is None:

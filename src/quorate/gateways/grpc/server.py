@@ -87,6 +87,8 @@ class GrpcServer:
                 logger=http_logger,
                 keepalive_timeout=KEEPALIVE_SECONDS,
                 shutdown_timeout=self._limits.grace_seconds,
+                # A watch whose client is gone must end, though it has nothing to send.
+                handler_cancellation=True,
             )
             await runner.setup()
         book = self._book = _Book(self._methods, self._limits, runner)
