@@ -22,8 +22,11 @@ async def joined_identity(config: NodeConfig, ports: Ports) -> Identity:
     finally:
         await store.close()
     contacts = tuple(Member(each.id, each.name, each.address) for each in members.members)
-    for member in contacts:
-        if member.name == config.name:
+    # Whoever was added without a name is called by its address until its node has one.
+    for known_as in (config.name, config.address):
+        for member in contacts:
+            if member.name != known_as:
+                continue
             return Identity(
                 FORMAT, members.cluster_id, member.id, config.name, Configuration(), contacts
             )
