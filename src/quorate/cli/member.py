@@ -18,6 +18,7 @@ from quorate.cli.options import (
 )
 from quorate.engines.cluster import ClusterStore
 from quorate.engines.cluster.probe import probe
+from quorate.engines.cluster.settling import settled
 from quorate.errors import InvalidRequest, QuorateError, Unavailable
 from quorate.kv.requests import MemberStatus
 from quorate.protocol.raft.configuration import AddLearner, Member, Promote, Remove
@@ -78,7 +79,7 @@ async def _add(store: ClusterStore, arguments: argparse.Namespace) -> int:
 async def _remove(store: ClusterStore, arguments: argparse.Namespace) -> int:
     member = await _find(store, arguments.name)
     await store.change_members(Remove(member.id))
-    await _settled(store, member.id, "")
+    await settled(store, member.id, ("",))
     print(f"{arguments.name} was removed: its node can be stopped and its data deleted")
     return 0
 
@@ -87,7 +88,7 @@ async def _promote(store: ClusterStore, arguments: argparse.Namespace) -> int:
     member = await _find(store, arguments.name)
     await _caught_up(store, member, arguments)
     await store.change_members(Promote(member.id))
-    await _settled(store, member.id, "voter")
+    await settled(store, member.id, ("voter",))
     print(f"{arguments.name} votes")
     return 0
 
@@ -132,16 +133,6 @@ async def _applied(member: MemberStatus, cluster_id: int, arguments: argparse.Na
         return (await probe(member.address, cluster_id, tls=tls_of(arguments))).applied_index
     except (QuorateError, OSError):
         return 0
-
-
-async def _settled(store: ClusterStore, identifier: int, part: str) -> None:
-    """Wait until the members show the change."""
-    while True:
-        members = (await store.members()).members
-        found = next((member.part for member in members if member.id == identifier), "")
-        if found == part:
-            return
-        await asyncio.sleep(0.05)
 
 
 _COMMANDS = {

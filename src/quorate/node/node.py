@@ -169,6 +169,11 @@ class Node:
         """The replicated state, to look at."""
         return self._machine
 
+    @property
+    def term(self) -> int:
+        """The current term of its consensus."""
+        return self._group.raft.term
+
     def status(self, request: int) -> Status:
         """Return how this node is, as the answer to a request."""
         raft = self._group.raft

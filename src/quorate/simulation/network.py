@@ -353,7 +353,7 @@ class Stream(asyncio.Transport):
         """Ask the protocol to pause or to go on, by what the sockets do not hold."""
         if self._protocol is None:
             return
-        waiting = self._in_flight + self.peer.unread_bytes - SOCKET_BUFFER_BYTES
+        waiting = self.get_write_buffer_size()
         if not self.paused_protocol and waiting > self._high:
             self.paused_protocol = True
             self._protocol.pause_writing()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.engines.etcd_servers import EtcdServers
 
 from quorate.cli.processes import LocalCluster
+
+from .programs import HOW_TO_GET, Ctl, programs
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +34,29 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     started = LocalCluster(tmp_path_factory.mktemp("three") / "cluster", 3, 0, 0)
     for _ in _serving(started):
         yield started
+
+
+@pytest.fixture(params=["3.5", pytest.param("3.4", marks=pytest.mark.soak)])
+def binary(request: pytest.FixtureRequest) -> Path:
+    found = programs().get(request.param)
+    if found is None:
+        pytest.skip(HOW_TO_GET)
+    return found
+
+
+@pytest.fixture
+def pair(binary: Path, tmp_path: Path) -> Iterator[tuple[Ctl, Ctl]]:
+    """A fresh etcd, and a fresh node of ours."""
+    cluster = LocalCluster(tmp_path / "ours", 1, 0, 0)
+    (tmp_path / "theirs").mkdir()
+    with EtcdServers(tmp_path / "theirs", count=1) as servers:
+        cluster.start()
+        try:
+            asyncio.run(servers.ready())
+            asyncio.run(cluster.ready())
+            yield Ctl(binary, servers.addresses[0]), Ctl(binary, cluster.nodes[0].etcd)
+        finally:
+            cluster.stop()
 
 
 def _serving(cluster: LocalCluster) -> Iterator[str]:

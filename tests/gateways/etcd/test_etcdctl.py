@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from tests.engines.etcd_servers import EtcdServers
 
-from quorate.cli.processes import LocalCluster
-
-from .programs import HOW_TO_GET, Ctl, programs
+from .programs import Ctl
 
 pytestmark = pytest.mark.system
-
-
-@pytest.fixture(params=["3.5", pytest.param("3.4", marks=pytest.mark.soak)])
-def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Ctl, Ctl]]:
-    """A fresh etcd and a fresh node, so that revisions are equal too."""
-    binary = programs().get(request.param)
-    if binary is None:
-        pytest.skip(HOW_TO_GET)
-    cluster = LocalCluster(tmp_path / "ours", 1, 0, 0)
-    (tmp_path / "theirs").mkdir()
-    with EtcdServers(tmp_path / "theirs", count=1) as servers:
-        cluster.start()
-        try:
-            asyncio.run(servers.ready())
-            asyncio.run(cluster.ready())
-            yield Ctl(binary, servers.addresses[0]), Ctl(binary, cluster.nodes[0].etcd)
-        finally:
-            cluster.stop()
 
 
 def agree(pair: tuple[Ctl, Ctl], *lines: str, stdin: str = "") -> list[str]:

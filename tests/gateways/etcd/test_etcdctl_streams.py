@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import signal
@@ -13,37 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.engines.etcd_servers import EtcdServers
 
-from quorate.cli.processes import LocalCluster
-
-from .programs import HOW_TO_GET, Ctl, programs
+from .programs import Ctl
 
 pytestmark = pytest.mark.system
 PATIENCE = 30.0
-
-
-@pytest.fixture(params=["3.5", pytest.param("3.4", marks=pytest.mark.soak)])
-def binary(request: pytest.FixtureRequest) -> Path:
-    found = programs().get(request.param)
-    if found is None:
-        pytest.skip(HOW_TO_GET)
-    return found
-
-
-@pytest.fixture
-def pair(binary: Path, tmp_path: Path) -> Iterator[tuple[Ctl, Ctl]]:
-    """A fresh etcd, and a fresh node of ours."""
-    cluster = LocalCluster(tmp_path / "ours", 1, 0, 0)
-    (tmp_path / "theirs").mkdir()
-    with EtcdServers(tmp_path / "theirs", count=1) as servers:
-        cluster.start()
-        try:
-            asyncio.run(servers.ready())
-            asyncio.run(cluster.ready())
-            yield Ctl(binary, servers.addresses[0]), Ctl(binary, cluster.nodes[0].etcd)
-        finally:
-            cluster.stop()
 
 
 @contextlib.contextmanager

@@ -28,13 +28,7 @@ def address(tmp_path: Path) -> Iterator[str]:
         cluster.stop()
 
 
-UNEXPLAINED = pytest.mark.xfail(reason="its test_compact lost its connection once", strict=False)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=UNEXPLAINED if name == "python-etcd3" else ()) for name in SUITES],
-)
+@pytest.mark.parametrize("name", SUITES)
 def test_a_suite_passes_but_for_what_is_named(name: str, address: str, tmp_path: Path) -> None:
     suite = SUITES[name]
     home = tmp_path / "suite"

@@ -9,7 +9,7 @@ not waited for, so that a read after it may miss a write that a follower has ans
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, cast
 
 from quorate.engines.zookeeper.servers import Servers
 
@@ -39,13 +39,14 @@ class _Question(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._transport: asyncio.BaseTransport | None = None
+        self._transport: asyncio.Transport | None = None
         self._received = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask."""
-        self._transport = transport
-        transport.write(QUESTION)  # type: ignore[attr-defined]  # uvloop's transports offer it without the class
+        # uvloop's transports offer the methods without the class.
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(QUESTION)
 
     def data_received(self, data: bytes) -> None:
         """Gather the answer."""
@@ -61,4 +62,4 @@ class _Question(asyncio.Protocol):
     def close(self) -> None:
         """End the connection."""
         if self._transport is not None:
-            self._transport.abort()  # type: ignore[attr-defined]  # as above
+            self._transport.abort()

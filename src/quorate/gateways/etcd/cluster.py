@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from quorate.codecs.etcd import failures
 from quorate.codecs.etcd.messages import MESSAGES
 from quorate.engines.cluster import ClusterStore
+from quorate.engines.cluster.settling import settled
 from quorate.errors import ConfigurationError, MembershipRefused
 from quorate.gateways.etcd.header import Headers
 from quorate.gateways.etcd.neighbours import Neighbours
@@ -35,7 +36,6 @@ from quorate.runtime.transport.address import split_address
 
 _Member: Final = MESSAGES["Member"]
 SETTLED_SECONDS: Final = 5.0
-LOOK_SECONDS: Final = 0.02
 LAG_ENTRIES_SHARE: Final = 0.9
 """How much of the leader's log a learner must hold to be promoted (etcd's readyPercent)."""
 
@@ -67,10 +67,10 @@ class ClusterService:
         if not request.isLearner:
             await self._check_majority(members, voters=1)
         await self._change(AddLearner(Member(identifier, address, address)))
-        await self._settled(identifier, ("learner", "voter"))
+        await self._settled(identifier, "learner", "voter")
         if not request.isLearner:
             await self._change(Promote(identifier))
-            await self._settled(identifier, ("voter",))
+            await self._settled(identifier, "voter")
         members = await self._members()
         added = next(member for member in members if member.id == identifier)
         answer = self._answer("MemberAddResponse", members)
@@ -85,7 +85,7 @@ class ClusterService:
             rest = [member for member in members if member.id != found.id]
             await self._check_majority(rest, voters=0)
         await self._change(Remove(request.ID))
-        await self._settled(request.ID, ("",))
+        await self._settled(request.ID, "")
         return self._answer("MemberRemoveResponse", await self._members())
 
     async def update(self, request: Any) -> Any:
@@ -108,7 +108,7 @@ class ClusterService:
         if learner is None or learner.applied_index < leader.commit_index * LAG_ENTRIES_SHARE:
             raise refuse(failures.LEARNER_NOT_READY)
         await self._change(Promote(request.ID))
-        await self._settled(request.ID, ("voter",))
+        await self._settled(request.ID, "voter")
         return self._answer("MemberPromoteResponse", await self._members())
 
     async def _members(self) -> Sequence[MemberStatus]:
@@ -131,14 +131,12 @@ class ClusterService:
         except MembershipRefused:
             raise refuse(failures.MEMBER_NOT_ENOUGH_STARTED) from None
 
-    async def _settled(self, identifier: int, parts: tuple[str, ...]) -> None:
-        """Wait until the members show a change; its commit is known, others hear of it soon."""
-        async with asyncio.timeout(SETTLED_SECONDS):
-            while True:
-                members = (await self._store.members()).members
-                if next((each.part for each in members if each.id == identifier), "") in parts:
-                    return
-                await asyncio.sleep(LOOK_SECONDS)
+    async def _settled(self, identifier: int, *parts: str) -> None:
+        try:
+            async with asyncio.timeout(SETTLED_SECONDS):
+                await settled(self._store, identifier, parts)
+        except TimeoutError:
+            raise refuse(failures.TIMEOUT) from None
 
     def _answer(self, name: str, members: Sequence[MemberStatus]) -> Any:
         return MESSAGES[name](

@@ -26,12 +26,10 @@ from quorate.gateways.etcd.translation import (
     sorted_after_cut,
 )
 from quorate.gateways.grpc.codes import Code, RpcError
+from quorate.store.compare import mod_revision
 from quorate.store.types import (
     Commit,
     CommitResult,
-    Compare,
-    CompareOperator,
-    CompareTarget,
     Content,
     Get,
     KeyValue,
@@ -90,12 +88,7 @@ def kept_keys(operations: Iterable[Any]) -> list[bytes]:
 def guarded(commit: Commit, held: Held) -> Commit:
     """Return the commit under the condition that what its puts keep is still what was read."""
     when = tuple(
-        Compare(
-            key,
-            CompareTarget.MOD_REVISION,
-            CompareOperator.EQUAL,
-            found.mod_revision if found is not None else 0,
-        )
+        mod_revision(key) == (found.mod_revision if found is not None else 0)
         for key, found in held.items()
     )
     return Commit(when, (commit,))

@@ -6,38 +6,26 @@ Source: etcd 3.5, `server/etcdserver/api/v3election/election.go` and
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 
+from quorate.codecs.etcd import failures
 from quorate.codecs.etcd.messages import MESSAGES
 from quorate.engines.cluster import ClusterStore
 from quorate.gateways.etcd.header import Headers
-from quorate.gateways.etcd.queueing import (
-    SESSION_TTL_SECONDS,
-    enter,
-    first_of,
-    leave,
-    wait_first,
-)
+from quorate.gateways.etcd.queueing import contending, enter, first, first_of, leave
+from quorate.gateways.etcd.refusals import refuse
 from quorate.gateways.etcd.translation import key_value
-from quorate.gateways.etcd.watching import Call
-from quorate.gateways.grpc.codes import Code, RpcError
+from quorate.gateways.grpc.methods import StreamCall
+from quorate.store.compare import create_revision
 from quorate.store.types import (
-    Compare,
-    CompareOperator,
-    CompareTarget,
     EventKind,
     KeyValue,
     Put,
-    Range,
     WatchRequest,
     prefix_end,
 )
 
 _LeaderKey: Final = MESSAGES["LeaderKey"]
-NO_LEADER: Final = "election: no leader"
-NOT_LEADER: Final = "election: not leader"
-MISSING_LEADER_KEY: Final = '"leader" field must be provided'
 SESSION_EXPIRED: Final = "election: session is expired"
 
 
@@ -50,28 +38,19 @@ class ElectionService:
 
     async def campaign(self, request: Any) -> Any:
         """Wait until elected; the value says who that is."""
-        store = self._store
-        lease = request.lease or (await store.grant(SESSION_TTL_SECONDS)).id
-        place = await enter(store, request.name, request.value, lease)
-        leader = _LeaderKey(name=request.name, key=place.key, rev=place.created, lease=lease)
-        try:
+        place = await enter(self._store, request.name, request.value, request.lease)
+        leader = _LeaderKey(name=request.name, key=place.key, rev=place.created, lease=place.lease)
+        async with contending(self._store, place):
             if place.known is not None and place.known.value != request.value:
                 await self._proclaim(leader, request.value)
-            if not place.leads:
-                await wait_first(store, request.name, place.created)
-        except asyncio.CancelledError:
-            await leave(store, place.key, place.created)
-            raise
-        found = await store.range(Range(place.key, place.key + b"\0"))
-        if not found.items or found.items[0].create_revision != place.created:
-            raise RpcError(Code.UNKNOWN, SESSION_EXPIRED)
-        header = self._headers.at(found.revision)
+            revision = await first(self._store, place, SESSION_EXPIRED)
+        header = self._headers.at(revision)
         return MESSAGES["CampaignResponse"](header=header, leader=leader)
 
     async def proclaim(self, request: Any) -> Any:
         """Change the leader's value."""
         if not request.HasField("leader"):
-            raise RpcError(Code.UNKNOWN, MISSING_LEADER_KEY)
+            raise refuse(failures.LEADER_NOT_PROVIDED)
         revision = await self._proclaim(request.leader, request.value)
         return MESSAGES["ProclaimResponse"](header=self._headers.at(revision))
 
@@ -79,12 +58,14 @@ class ElectionService:
         """Tell who leads."""
         found = await self._store.range(first_of(request.name))
         if not found.items:
-            raise RpcError(Code.UNKNOWN, NO_LEADER)
+            raise refuse(failures.ELECTION_NO_LEADER)
         return self._leader_response(found.items[0], found.revision)
 
-    async def observe(self, call: Call) -> None:
+    async def observe(self, call: StreamCall) -> None:
         """Tell who leads, and each change of that."""
         request = await call.receive()
+        if request is None:
+            return
         name = request.name
         prefix = name + b"/"
         while True:
@@ -111,21 +92,17 @@ class ElectionService:
     async def resign(self, request: Any) -> Any:
         """Give leadership up."""
         if not request.HasField("leader"):
-            raise RpcError(Code.UNKNOWN, MISSING_LEADER_KEY)
+            raise refuse(failures.LEADER_NOT_PROVIDED)
         revision = await leave(self._store, request.leader.key, request.leader.rev)
         return MESSAGES["ResignResponse"](header=self._headers.at(revision))
 
     async def _proclaim(self, leader: Any, value: bytes) -> int:
         result = await self._store.commit(
-            when=[
-                Compare(
-                    leader.key, CompareTarget.CREATE_REVISION, CompareOperator.EQUAL, leader.rev
-                )
-            ],
+            when=[create_revision(leader.key) == leader.rev],
             then=[Put(leader.key, value, leader.lease)],
         )
         if not result.succeeded:
-            raise RpcError(Code.UNKNOWN, NOT_LEADER)
+            raise refuse(failures.ELECTION_NOT_LEADER)
         return result.revision
 
     def _leader_response(self, found: KeyValue, revision: int) -> Any:

@@ -96,22 +96,16 @@ class KvService:
     async def put(self, request: Any) -> Any:
         """Write one key."""
         check_put(request)
-        if request.ignore_value or request.ignore_lease:
-
-            def commit(held: Held) -> Commit:
-                operations = plan_put(request, held).operations
-                if request.lease and held[request.key] is None:
-                    # Refused in any case, but a put that stands alone for its lease first.
-                    operations = (Put(request.key + b"\0", b"", request.lease), *operations)
-                return Commit(then=operations)
-
-            result = await self._keeping([request.key], commit)
-        elif request.prev_kv:
-            result = await self._store.commit(then=plan_put(request, {}).operations)
-        else:
+        keeps = request.ignore_value or request.ignore_lease
+        if not keeps and not request.prev_kv:
             revision = await self._store.put(request.key, request.value, lease=request.lease)
             return _PutResponse(header=self._headers.at(revision))
-        answer = plan_put(request, {request.key: None}).answer(iter(result.results))
+        step = plan_put(request, {})
+        if keeps:
+            result = await self._keeping([request.key], lambda held: _put_alone(request, held))
+        else:
+            result = await self._store.commit(then=step.operations)
+        answer = step.answer(iter(result.results))
         answer.header.CopyFrom(self._headers.at(result.revision))
         return answer
 
@@ -127,15 +121,16 @@ class KvService:
     async def transaction(self, request: Any) -> Any:
         """Run one branch, by its conditions, atomically."""
         check_transaction(request)
+        planned = plan_transaction(request, {})
         kept = kept_keys((*request.success, *request.failure))
         if kept:
             result = await self._keeping(kept, lambda held: plan_transaction(request, held).commit)
         else:
-            commit = plan_transaction(request, {}).commit
+            commit = planned.commit
             result = await self._store.commit(
                 when=commit.when, then=commit.then, otherwise=commit.otherwise
             )
-        answer = plan_transaction(request, dict.fromkeys(kept)).answer(result)
+        answer = planned.answer(result)
         answer.header.CopyFrom(self._headers.at(result.revision))
         return answer
 
@@ -194,3 +189,11 @@ class KvService:
         if query.content is Content.KEYS:
             items = [without_value(item) for item in items]
         return RangeResult(tuple(items), first.count, first.revision, more)
+
+
+def _put_alone(request: Any, held: Held) -> Commit:
+    operations = plan_put(request, held).operations
+    if request.lease and held[request.key] is None:
+        # Refused in any case, but a put that stands alone for its lease first.
+        operations = (Put(request.key + b"\0", b"", request.lease), *operations)
+    return Commit(then=operations)

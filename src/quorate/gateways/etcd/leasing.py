@@ -7,16 +7,16 @@ Source: etcd 3.5, `server/etcdserver/v3_server.go` and `api/v3rpc/lease.go`.
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from quorate.codecs.etcd import failures
 from quorate.codecs.etcd.messages import MESSAGES
+from quorate.engines.cluster import ClusterStore
 from quorate.errors import LeaseNotFound
 from quorate.gateways.etcd.commits import NO_LEASE, PRESENT
 from quorate.gateways.etcd.header import Headers
 from quorate.gateways.etcd.refusals import refuse
-from quorate.gateways.etcd.watching import Call
-from quorate.store.types import Grant, LeaseStatus, Range, RangeResult
+from quorate.gateways.grpc.methods import StreamCall
 
 _GrantResponse: Final = MESSAGES["LeaseGrantResponse"]
 _RevokeResponse: Final = MESSAGES["LeaseRevokeResponse"]
@@ -27,35 +27,10 @@ _LeaseStatus: Final = MESSAGES["LeaseStatus"]
 TTL_SECONDS_MAX: Final = 9_000_000_000
 
 
-class Leasing(Protocol):
-    """A store whose leases can be named and listed."""
-
-    async def grant(self, ttl: float) -> Grant:
-        """Grant a lease with an id of the store's."""
-
-    async def grant_lease(self, lease: int, ttl: float) -> Grant:
-        """Grant a lease of this id."""
-
-    async def keep_alive(self, lease: int) -> float:
-        """Renew a lease."""
-
-    async def revoke(self, lease: int) -> None:
-        """End a lease."""
-
-    async def time_to_live(self, lease: int) -> LeaseStatus:
-        """Return what remains of a lease."""
-
-    async def leases(self) -> tuple[int, ...]:
-        """Return the ids of all leases."""
-
-    async def range(self, query: Range) -> RangeResult:
-        """Read a range."""
-
-
 class LeaseService:
     """etcd's Lease over a store."""
 
-    def __init__(self, store: Leasing, headers: Headers) -> None:
+    def __init__(self, store: ClusterStore, headers: Headers) -> None:
         self._store = store
         self._headers = headers
 
@@ -78,7 +53,7 @@ class LeaseService:
         present = await self._store.range(PRESENT)
         return _RevokeResponse(header=self._headers.at(present.revision))
 
-    async def keep_alive(self, call: Call) -> None:
+    async def keep_alive(self, call: StreamCall) -> None:
         """Renew leases as long as the client asks."""
         while (request := await call.receive()) is not None:
             try:

@@ -47,7 +47,7 @@ class LocalNode:
 
     def term(self) -> int:
         """Return the term of its consensus."""
-        return self._node.status(0).term
+        return self._node.term
 
     async def hash_keys(self, revision: int) -> KeysHash:
         """Return the CRC32C over every key, value and number, as of a revision (0: now).

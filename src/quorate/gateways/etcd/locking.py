@@ -7,15 +7,12 @@ Source: etcd 3.5, `server/etcdserver/api/v3lock/lock.go`.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 
 from quorate.codecs.etcd.messages import MESSAGES
 from quorate.engines.cluster import ClusterStore
 from quorate.gateways.etcd.header import Headers
-from quorate.gateways.etcd.queueing import SESSION_TTL_SECONDS, enter, leave, wait_first
-from quorate.gateways.grpc.codes import Code, RpcError
-from quorate.store.types import Range
+from quorate.gateways.etcd.queueing import contending, enter, first
 
 _LockResponse: Final = MESSAGES["LockResponse"]
 _UnlockResponse: Final = MESSAGES["UnlockResponse"]
@@ -31,20 +28,10 @@ class LockService:
 
     async def lock(self, request: Any) -> Any:
         """Wait for a lock; without a lease it is given one of a minute."""
-        store = self._store
-        lease = request.lease or (await store.grant(SESSION_TTL_SECONDS)).id
-        place = await enter(store, request.name, b"", lease)
-        try:
-            if not place.leads:
-                await wait_first(store, request.name, place.created)
-        except asyncio.CancelledError:
-            # Whoever gives up must not stand in the others' way.
-            await leave(store, place.key, place.created)
-            raise
-        found = await store.range(Range(place.key, place.key + b"\0"))
-        if not found.items or found.items[0].create_revision != place.created:
-            raise RpcError(Code.UNKNOWN, SESSION_EXPIRED)
-        return _LockResponse(header=self._headers.at(found.revision), key=place.key)
+        place = await enter(self._store, request.name, b"", request.lease)
+        async with contending(self._store, place):
+            revision = await first(self._store, place, SESSION_EXPIRED)
+        return _LockResponse(header=self._headers.at(revision), key=place.key)
 
     async def unlock(self, request: Any) -> Any:
         """Give a lock up by the key that it was answered with."""

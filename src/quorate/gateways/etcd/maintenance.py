@@ -20,8 +20,8 @@ from quorate.gateways.etcd.header import Headers
 from quorate.gateways.etcd.local import LocalNode
 from quorate.gateways.etcd.neighbours import Neighbours
 from quorate.gateways.etcd.refusals import refuse
-from quorate.gateways.etcd.watching import Call
 from quorate.gateways.grpc.codes import Code, RpcError
+from quorate.gateways.grpc.methods import StreamCall
 from quorate.kv.requests import Status
 from quorate.node.data_directory import GROUP
 from quorate.runtime.sealed_file import padding
@@ -104,7 +104,7 @@ class MaintenanceService:
             compact_revision=found.compact_revision or -1,
         )
 
-    async def snapshot(self, call: Call) -> None:
+    async def snapshot(self, call: StreamCall) -> None:
         """Stream the whole store as of now."""
         await call.receive()
         stream = self._store.save_snapshot()

@@ -8,28 +8,23 @@ Source: etcd 3.5, `server/etcdserver/api/v3rpc/watch.go`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from typing import Any, Final, Protocol
+from collections.abc import Iterator
+from typing import Any, Final
 
 import msgspec
 
 from quorate.codecs.etcd.messages import MESSAGES
+from quorate.engines.cluster import ClusterStore
+from quorate.engines.resumable import ResumableWatch
 from quorate.errors import Compacted, QuorateError
 from quorate.gateways.etcd.checks import bounds
 from quorate.gateways.etcd.commits import PRESENT
 from quorate.gateways.etcd.header import Headers
 from quorate.gateways.etcd.refusals import rpc_error
 from quorate.gateways.etcd.translation import event
+from quorate.gateways.grpc.methods import StreamCall
 from quorate.runtime.scope import TaskScope
-from quorate.store.types import (
-    Event,
-    EventKind,
-    Range,
-    RangeResult,
-    WatchBatch,
-    WatchDetail,
-    WatchRequest,
-)
+from quorate.store.types import Event, EventKind, Range, WatchDetail, WatchRequest
 
 _WatchResponse: Final = MESSAGES["WatchResponse"]
 NO_WATCH: Final = -1
@@ -46,49 +41,10 @@ EMPTY_RANGE: Final = "mvcc: watcher range is empty"
 DUPLICATE_ID: Final = "mvcc: duplicate watch ID provided on the WatchStream"
 
 
-class OpenWatch(Protocol):
-    """A watch of a store, which says from where on it delivers."""
-
-    opened: asyncio.Event
-
-    @property
-    def revision(self) -> int:
-        """The last revision of which everything has been handed out."""
-
-    def __aiter__(self) -> AsyncIterator[WatchBatch]:
-        """Iterate over batches, marks of progress too."""
-
-    def arrived(self, events_max: int) -> list[WatchBatch]:
-        """Take what has arrived already, at most about so many events."""
-
-    async def close(self) -> None:
-        """Stop watching."""
-
-
-class Watching(Protocol):
-    """A store that can be watched."""
-
-    def watch(self, request: WatchRequest) -> OpenWatch:
-        """Open a watch."""
-
-    async def range(self, query: Range) -> RangeResult:
-        """Read a range."""
-
-
-class Call(Protocol):
-    """The stream of a client."""
-
-    async def receive(self) -> Any:
-        """Return the next request, None when there are no more."""
-
-    async def send(self, message: Any) -> None:
-        """Send an answer."""
-
-
 class WatchStream:
     """One client's stream."""
 
-    def __init__(self, call: Call, store: Watching, headers: Headers) -> None:
+    def __init__(self, call: StreamCall, store: ClusterStore, headers: Headers) -> None:
         self._call = call
         self._store = store
         self._headers = headers
@@ -157,6 +113,7 @@ class WatchStream:
         header = self._headers.latest()
         if request.start_revision <= 0:
             await source.opened.wait()
+            watch.reached(source.revision)
             header = self._headers.at(max(1, source.revision))
         await self._call.send(_WatchResponse(header=header, watch_id=identifier, created=True))
         self._scope.spawn(self._serve(watch), f"watch {identifier}")
@@ -268,7 +225,7 @@ class _Watch:
     """One watch of a stream, and who waits for it to get somewhere."""
 
     def __init__(
-        self, identifier: int, request: Any, asked: WatchRequest, source: OpenWatch
+        self, identifier: int, request: Any, asked: WatchRequest, source: ResumableWatch
     ) -> None:
         self.identifier = identifier
         self.asked = asked

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
 from typing import Protocol
@@ -44,7 +45,7 @@ class Host(Protocol):
         """Note that the handler of an ended stream goes on until this task ends."""
 
 
-class Stream:
+class Stream(ABC):
     """A call."""
 
     __slots__ = (
@@ -98,13 +99,13 @@ class Stream:
         """How many seconds the client gave the call."""
         return self.head.timeout
 
+    @abstractmethod
     def take(self, data: bytes) -> None:
         """Take bytes of requests."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finish_requests(self) -> None:
         """Note that the client has sent everything."""
-        raise NotImplementedError
 
     def finished(self) -> None:
         """Note that the answer's end was sent."""
@@ -150,9 +151,9 @@ class Stream:
         """Start the handler."""
         self.task = self.host.loop.create_task(self._run())
 
+    @abstractmethod
     async def serve(self) -> None:
         """Let the handler do its work, and end the answer if that goes well."""
-        raise NotImplementedError
 
     async def _run(self) -> None:
         try:
