@@ -17,6 +17,8 @@ from .etcd_servers import EtcdServers
 from .test_server_failures import put_for_certain
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+STILL_SECONDS = 30.0
+"""Far below the minute after which the pings of gRPC would find out."""
 
 
 @pytest.fixture
@@ -49,6 +51,28 @@ def test_a_watch_goes_on_at_another_server_and_leaves_nothing_out(servers: EtcdS
                 await listening
         # What had to be written twice is seen twice.
         assert list(dict.fromkeys(seen)) == ["k/0", "k/1", "k/2", "k/end"]
+
+    asyncio.run(body())
+
+
+def test_a_watch_leaves_a_server_that_stands_still(servers: EtcdServers) -> None:
+    async def body() -> None:
+        async with (
+            quorate.AsyncClient(servers.url) as watcher,
+            quorate.AsyncClient(f"etcd://{servers.addresses[1]}") as writer,
+        ):
+            revision = await watcher.kv.put("before", "")
+            stream = aiter(watcher.kv.watch("k", from_revision=revision + 1))
+            await put_for_certain(writer, "k", "seen")
+            first = await anext(stream)
+            assert first.kv.value == b"seen"
+            # Its connections stay, and nothing on them ever ends.
+            servers.pause(0)
+            await put_for_certain(writer, "k", "seen too")
+            async with asyncio.timeout(STILL_SECONDS):
+                while (await anext(stream)).kv.value != b"seen too":
+                    continue
+            servers.resume(0)
 
     asyncio.run(body())
 

@@ -1,4 +1,9 @@
-"""The watches of one etcd client: all on one stream, opened again wherever it breaks."""
+"""The watches of one etcd client: all on one stream, opened again wherever it breaks.
+
+Law: a server that says nothing is left. A process that stands still keeps its connections, and
+the pings of gRPC find that out after a minute only; so a stream that was silent is asked how far
+it is, and has to answer.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ from collections.abc import AsyncIterator
 from itertools import groupby
 from typing import Any, Final
 
-from grpc.aio import AioRpcError
+from grpc.aio import EOF, AioRpcError, StreamStreamCall
 
 from quorate.codecs.etcd.messages import MESSAGES
 from quorate.engines.etcd.endpoints import Endpoints
@@ -20,6 +25,8 @@ from quorate.runtime.scope import TaskScope
 from quorate.store.types import WatchBatch, WatchDetail, WatchRequest
 
 RETRY_SECONDS: Final = 0.1
+SILENCE_SECONDS: Final = 2.0
+"""How long a stream may be silent before it is asked, and then before it is left."""
 
 
 class EtcdWatches:
@@ -95,7 +102,7 @@ class EtcdWatches:
         self._requests = requests
         call = await self._endpoints.stream("Watch/Watch", _each(requests))
         try:
-            async for response in call:
+            async for response in _responses(call, requests):
                 watch_ = self._open.get(response.watch_id)
                 if watch_ is not None and not self._take(watch_, response):
                     return
@@ -147,6 +154,42 @@ class EtcdWatches:
         watches, self._open = list(self._open.values()), {}
         for watch in watches:
             watch.fail(error)
+
+
+async def _responses(
+    call: StreamStreamCall[Any, Any], requests: asyncio.Queue[Any]
+) -> AsyncIterator[Any]:
+    """Yield what a stream says until it ends, or owes an answer for too long."""
+    asked = False
+    reading: asyncio.Future[Any] | None = None
+    try:
+        while True:
+            if reading is None:
+                reading = asyncio.ensure_future(call.read())
+            try:
+                # The reading goes on: a read that is cancelled takes the stream with it.
+                response = await asyncio.wait_for(asyncio.shield(reading), SILENCE_SECONDS)
+            except TimeoutError:
+                if asked:
+                    return
+                asked = True
+                progress = MESSAGES["WatchProgressRequest"]()
+                requests.put_nowait(MESSAGES["WatchRequest"](progress_request=progress))
+                continue
+            reading, asked = None, False
+            if response is EOF:
+                return
+            yield response
+    finally:
+        if reading is not None:
+            reading.add_done_callback(_heard)
+            reading.cancel()
+
+
+def _heard(reading: asyncio.Future[Any]) -> None:
+    """Take note of how a reading ended of which nobody wants to know any more."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 async def _each(requests: asyncio.Queue[Any]) -> AsyncIterator[Any]:
